@@ -1,0 +1,203 @@
+"""From a specification, a seed and a range of networks to arrays: the only sampling there is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..kernels.cells import CELLS
+from ..kernels.contract import Array, Ensemble
+from ..kernels.library import fill_kernel
+from .spec import NetworkSpec
+from .workspace import Workspace
+
+STREAMS = {"W": 0, "U": 1, "b": 2, "input": 3, "initial_state": 4, "readout_gradient": 5}
+"""The word of the random counter that tells the arrays of a network apart."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which steps are run and which are measured.
+
+    Attributes
+    ----------
+    steps : int
+        Measured steps.
+    burn_in : int
+        Steps before them.
+    every : bool
+        Whether the loss has a term at every measured step, or at the last alone.
+    """
+
+    steps: int
+    burn_in: int
+    every: bool = False
+
+    @property
+    def total(self) -> int:
+        """Steps of the forward sweep."""
+        return self.burn_in + self.steps
+
+    @property
+    def losses(self) -> int:
+        """Steps that have a loss."""
+        return self.steps if self.every else 1
+
+
+class Source(Protocol):
+    """Where the networks of a measurement come from."""
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """What the networks are."""
+        ...
+
+    @property
+    def window(self) -> Window:
+        """The steps that are run and measured."""
+        ...
+
+    @property
+    def given(self) -> bool:
+        """Whether some arrays come from the user and may hold NaN."""
+        ...
+
+    def draw(self, first: int, count: int, workspace: Workspace) -> Ensemble:
+        """Arrays of the networks first, ..., first + count - 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class RandomSource:
+    """Networks drawn from a specification and a seed.
+
+    Attributes
+    ----------
+    spec : NetworkSpec
+    seed : int
+        0 <= seed < 2^64.
+    window : Window
+    sequences : array or None
+        (sequences, steps, features): real inputs; network i reads the sequences
+        i B, ..., i B + B - 1, counted round the array. Steps before the measured window read the
+        end of the same sequence. None: inputs are drawn from N(0, 1).
+    driven : bool
+        False: no inputs at all.
+    """
+
+    spec: NetworkSpec
+    seed: int
+    window: Window
+    sequences: Array | None = None
+    driven: bool = True
+
+    @property
+    def given(self) -> bool:
+        """Whether the inputs come from the user and may hold NaN."""
+        return self.sequences is not None
+
+    def draw(self, first: int, count: int, workspace: Workspace) -> Ensemble:
+        """Arrays of the networks first, ..., first + count - 1."""
+        spec, window = self.spec, self.window
+        n, m, B = spec.hidden_size, spec.input_size, spec.batch_size
+        cell = CELLS[spec.cell]
+        G, S = len(cell.gates), len(cell.slots)
+        K = 1 if spec.tied else window.total
+        numbers = _Numbers(self, first, count, workspace)
+        W = _recurrent_weights(spec, numbers, (count, K, G, n, n)).reshape(count, K, G * n, n)
+        W_transposed = workspace.take("W_transposed", (count, K, n, G * n), W.dtype)
+        np.copyto(W_transposed, W.swapaxes(2, 3))
+        initial = workspace.take("initial", (count, B, S, n), W.dtype)
+        initial[:] = 0
+        initial[:, :, 0] = numbers("initial_state", (count, B, n))
+        return Ensemble(
+            W=W,
+            W_transposed=W_transposed,
+            U=_input_weights(spec, numbers, (count, K, G * n, m)),
+            b=_biases(spec, numbers, (count, K, G, n)).reshape(count, K, G * n),
+            input=self._inputs(numbers, first, count),
+            initial_state=initial,
+            readout_gradient=_unit_loss(numbers("readout_gradient", (count, window.losses, B, n))),
+        )
+
+    def _inputs(self, numbers: _Numbers, first: int, count: int) -> Array:
+        window, B = self.window, self.spec.batch_size
+        shape = (count, window.total, B, self.spec.input_size if self.driven else 0)
+        if self.sequences is None:
+            return numbers("input", shape)
+        which = np.arange(first * B, (first + count) * B) % len(self.sequences)
+        when = np.arange(-window.burn_in, window.steps) % self.sequences.shape[1]
+        chosen = self.sequences[which[:, None], when].reshape(count, B, window.total, -1)
+        out = numbers.workspace.take("input", shape, self.spec.precision)
+        np.copyto(out, chosen.swapaxes(1, 2))
+        return out
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """Random arrays of the networks of one chunk, by stream."""
+
+    source: RandomSource
+    first: int
+    count: int
+    workspace: Workspace
+
+    def __call__(
+        self, stream: str, shape: tuple[int, ...], scale: float = 1.0, distribution: str = "normal"
+    ) -> Array:
+        precision = self.source.spec.precision
+        out = self.workspace.take(stream, shape, precision)
+        rows = out.reshape(self.count, math.prod(shape[1:]))
+        real = np.dtype(precision).type
+        fill_kernel(distribution, precision)(
+            np.uint64(self.source.seed), STREAMS[stream], self.first, real(scale), rows
+        )
+        return out
+
+
+def _recurrent_weights(spec: NetworkSpec, numbers: _Numbers, shape: tuple[int, ...]) -> Array:
+    n, scale = spec.hidden_size, spec.weight_scale
+    if spec.weights == "uniform":
+        return numbers("W", shape, scale * math.sqrt(3 / n), "uniform")
+    if spec.weights == "pytorch":
+        return numbers("W", shape, scale / math.sqrt(n), "uniform")
+    if spec.weights == "identity":
+        W = numbers.workspace.take("W", shape, spec.precision)
+        W[:] = scale * np.eye(n)
+        return W
+    if spec.weights == "gaussian":
+        return numbers("W", shape, scale / math.sqrt(n))
+    W = numbers("W", shape)
+    q, r = np.linalg.qr(W)
+    # the signs make Q Haar distributed (Mezzadri 2007)
+    signs = np.where(np.diagonal(r, axis1=-2, axis2=-1) < 0, -1, 1)
+    np.multiply(q, scale * signs[..., None, :], out=W, casting="same_kind")
+    return W
+
+
+def _input_weights(spec: NetworkSpec, numbers: _Numbers, shape: tuple[int, ...]) -> Array:
+    if spec.weights == "pytorch":
+        return numbers("U", shape, spec.input_scale / math.sqrt(spec.hidden_size), "uniform")
+    return numbers("U", shape, spec.input_scale / math.sqrt(spec.input_size))
+
+
+def _biases(spec: NetworkSpec, numbers: _Numbers, shape: tuple[int, ...]) -> Array:
+    if spec.weights == "pytorch":
+        b = numbers("b", shape, 1 / math.sqrt(spec.hidden_size), "uniform")
+    else:
+        b = numbers("b", shape, spec.bias_scale)
+    gates = CELLS[spec.cell].gates
+    for gate, addition in spec.gate_bias.items():
+        b[:, :, gates.index(gate)] += addition
+    return b
+
+
+def _unit_loss(v: Array) -> Array:
+    """Scale dL/dh of each step to norm 1 over all sequences and units of a network, in place."""
+    count, losses = v.shape[:2]
+    flat: Any = v.reshape(count, losses, -1)
+    flat /= np.sqrt(np.einsum("klx,klx->kl", flat, flat))[..., None]
+    return v

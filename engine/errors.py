@@ -1,0 +1,35 @@
+"""The one form of an error about what a user gave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+
+class InputError(ValueError):
+    """A value from the user is not usable; the message is one line.
+
+    Parameters
+    ----------
+    field : str
+        What it was given for.
+    value : object
+        What was given.
+    allowed : str
+        What would have been right.
+    """
+
+    def __init__(self, field: str, value: Any, allowed: str) -> None:
+        shown = value if isinstance(value, Shown) else repr(value)
+        text = " ".join(str(shown).split())
+        text = text if len(text) <= 80 else text[:77] + "..."
+        super().__init__(f"{field}: {text} is not allowed; allowed: {allowed}")
+
+
+class Shown(str):
+    """Text to be shown in an `InputError` as it is, without quotation marks."""
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in one line."""
+    return ", ".join(names)

@@ -1,0 +1,80 @@
+"""How a measurement is cut into chunks, and whether it fits into memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..kernels.cells import CELLS
+from .ensemble import Window
+from .errors import InputError, Shown
+from .spec import NetworkSpec
+
+CHUNK_BYTES = 2 * 2**20
+"""Arrays of a chunk stay in the second-level cache from the forward to the backward sweep."""
+
+LARGEST_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A number of workers and the networks that each takes at a time."""
+
+    workers: int
+    chunk: int
+
+    def ranges(self, first: int, stop: int) -> list[tuple[int, int]]:
+        """(first network, count) of every chunk."""
+        return [(k, min(self.chunk, stop - k)) for k in range(first, stop, self.chunk)]
+
+
+def make_plan(
+    spec: NetworkSpec, window: Window, products: Sequence[str], workers: int | None = None
+) -> Plan:
+    """Choose the chunk size and the number of workers.
+
+    Raises
+    ------
+    InputError
+        If a single network does not fit into the memory budget.
+    """
+    need = bytes_per_network(spec, window, products)
+    budget = memory_budget()
+    if need > budget:
+        size = f"{need / 2**30:.1f} GiB for one network"
+        raise InputError(
+            "hidden_size and steps", Shown(size), f"at most {budget / 2**30:.1f} GiB of memory"
+        )
+    wanted = workers or available_cores()
+    return Plan(
+        workers=max(1, min(wanted, budget // need)),
+        chunk=int(max(1, min(CHUNK_BYTES // need, LARGEST_CHUNK))),
+    )
+
+
+def available_cores() -> int:
+    """Processors this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_budget() -> int:
+    """Bytes for the arrays of all workers: 40 % of the machine's memory."""
+    return int(0.4 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def bytes_per_network(spec: NetworkSpec, window: Window, products: Sequence[str]) -> int:
+    """Memory of one network: its weights, its tape and the work space of the products."""
+    cell = CELLS[spec.cell]
+    S, G = len(cell.slots), len(cell.gates)
+    n, m, B, T = spec.hidden_size, spec.input_size, spec.batch_size, window.total
+    K = 1 if spec.tied else T
+    numbers = K * G * n * (2 * n + m + 1) + B * n * window.losses
+    numbers += T * B * (m + G * n + S * G * n + S * S * n + S * n)
+    if "weights" in products:
+        numbers += T * B * max(n, m) + (G * n * (n + m) if spec.tied else 0)
+    if "jacobian" in products:
+        numbers += (2 * S * n + G * n + 4 * S * n) * S * n
+    return int(numbers * np.dtype(spec.precision).itemsize)

@@ -1,0 +1,219 @@
+"""`NetworkSpec`: what a random network is. The only place where its fields are checked."""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
+from typing import Any
+
+from ..kernels.activations import ACTIVATIONS
+from ..kernels.cells import CELLS
+from ..kernels.precision import FORMATS
+from .errors import InputError, Shown, listed
+
+WEIGHTS = ("gaussian", "orthogonal", "uniform", "identity", "pytorch")
+NORMALIZATIONS = ("none",)
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "cell": tuple(CELLS),
+    "activation": tuple(ACTIVATIONS),
+    "weights": WEIGHTS,
+    "normalization": NORMALIZATIONS,
+    "precision": tuple(FORMATS),
+}
+SIZES = ("hidden_size", "input_size", "batch_size")
+SCALES = ("weight_scale", "input_scale", "bias_scale")
+POSITIVE = ("slope", "norm_scale")
+LARGEST_SIZE = 2**20
+
+
+class GateBias(Mapping[str, float]):
+    """An immutable, hashable mapping from gate names to additions to their biases."""
+
+    def __init__(self, items: Mapping[str, float]) -> None:
+        self._items = dict(sorted(items.items()))
+
+    def __getitem__(self, gate: str) -> float:
+        return self._items[gate]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._items.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSpec:
+    """A distribution of random recurrent networks.
+
+    net_t = W h_{t-1} + U x_t + b, h_t = skip h_{t-1} + branch phi(slope net_t) for the ``rnn``
+    cell.
+
+    Attributes
+    ----------
+    cell : str
+        Architecture.
+    activation : str
+        Nonlinearity phi of the ``rnn`` cell.
+    slope : float
+        a > 0 in phi(a z): makes the derivative bound a sup|phi'| a continuous axis.
+    hidden_size, input_size : int
+        Numbers of units n and of input features m; m = n unless given.
+    weight_scale : float
+        sigma_w >= 0: W_ij ~ N(0, sigma_w^2 / n), each gate its own block.
+    weights : str
+        Ensemble of W: ``gaussian``; ``orthogonal`` (sigma_w times a Haar matrix); ``uniform``
+        (the same variance); ``identity`` (sigma_w I); ``pytorch`` (entries of W, U and b
+        U(-1/sqrt n, 1/sqrt n), W and U multiplied by their scales).
+    input_scale : float
+        sd of the input weights, U_ij ~ N(0, input_scale^2 / m).
+    bias_scale : float
+        sd of the biases.
+    gate_bias : mapping
+        Fixed additions to the bias per gate.
+    tied : bool
+        False: fresh weights at every step, the deep feed-forward net of that depth.
+    skip, branch : float
+        (1, 1) is the residual net, (1 - d, d) the leaky RNN; branch is not 0.
+    normalization : str
+    norm_scale : float
+    batch_size : int
+        Sequences per network.
+    precision : str
+        ``float64`` or ``float32``.
+
+    Raises
+    ------
+    InputError
+        Naming the field, the value and what is allowed.
+    """
+
+    cell: str = "rnn"
+    activation: str = "tanh"
+    slope: float = 1.0
+    hidden_size: int = 64
+    input_size: int = 0
+    weight_scale: float = 1.0
+    weights: str = "gaussian"
+    input_scale: float = 1.0
+    bias_scale: float = 0.0
+    gate_bias: Mapping[str, float] = field(default_factory=dict)
+    tied: bool = True
+    skip: float = 0.0
+    branch: float = 1.0
+    normalization: str = "none"
+    norm_scale: float = 1.0
+    batch_size: int = 1
+    precision: str = "float64"
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__
+        for name, allowed in CHOICES.items():
+            _check_choice(name, getattr(self, name), allowed)
+        set_field(
+            self, "hidden_size", check_integer("hidden_size", self.hidden_size, 1, LARGEST_SIZE)
+        )
+        if isinstance(self.input_size, Integral) and self.input_size == 0:
+            set_field(self, "input_size", self.hidden_size)
+        for name in SIZES:
+            set_field(self, name, check_integer(name, getattr(self, name), 1, LARGEST_SIZE))
+        for name in SCALES:
+            set_field(self, name, _check_number(name, getattr(self, name), "a finite number >= 0"))
+        for name in POSITIVE:
+            set_field(self, name, _check_number(name, getattr(self, name), "a finite number > 0"))
+        set_field(self, "skip", _check_number("skip", self.skip, "a finite number"))
+        set_field(self, "branch", _check_number("branch", self.branch, "a finite number != 0"))
+        if not isinstance(self.tied, bool):
+            raise InputError("tied", self.tied, "true or false")
+        set_field(self, "gate_bias", self._checked_gate_bias())
+
+    def _checked_gate_bias(self) -> GateBias:
+        gates = CELLS[self.cell].gates
+        if not isinstance(self.gate_bias, Mapping):
+            raise InputError("gate_bias", self.gate_bias, "a table of gate names and numbers")
+        for gate in self.gate_bias:
+            _check_choice("gate_bias", gate, gates)
+        return GateBias(
+            {
+                gate: _check_number(f"gate_bias.{gate}", value, "a finite number")
+                for gate, value in self.gate_bias.items()
+            }
+        )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> NetworkSpec:
+        """Build a spec from a mapping of fields; unknown fields are an `InputError`."""
+        known = [f.name for f in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise InputError("field", name, listed(known))
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["gate_bias"] = dict(self.gate_bias)
+        return values
+
+    @classmethod
+    def from_json(cls, text: str) -> NetworkSpec:
+        """Inverse of `to_json`."""
+        return cls.from_dict(_table(text, json.loads, "JSON"))
+
+    def to_json(self) -> str:
+        """All fields as a JSON object in one line."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    @classmethod
+    def from_toml(cls, text: str) -> NetworkSpec:
+        """Inverse of `to_toml`."""
+        return cls.from_dict(_table(text, tomllib.loads, "TOML"))
+
+    def to_toml(self) -> str:
+        """All fields as a TOML document."""
+        import tomli_w
+
+        return tomli_w.dumps(self.to_dict())
+
+
+def _table(text: str, parse: Any, language: str) -> Mapping[str, Any]:
+    try:
+        values = parse(text)
+    except ValueError as error:
+        raise InputError("spec", Shown(error), f"a {language} document") from None
+    if not isinstance(values, dict):
+        raise InputError("spec", values, f"a {language} table of fields")
+    return values
+
+
+def _check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if not isinstance(value, str) or value not in allowed:
+        raise InputError(name, value, listed(allowed))
+
+
+def check_integer(name: str, value: Any, low: int, high: int) -> int:
+    """`value` as an int between `low` and `high`, or an `InputError`."""
+    if isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) <= high:
+        return int(value)
+    raise InputError(name, value, f"an integer from {low} to {high}")
+
+
+def _check_number(name: str, value: Any, allowed: str) -> float:
+    number = not isinstance(value, bool) and isinstance(value, Real)
+    finite = number and math.isfinite(value)
+    bounds = {">= 0": lambda x: x >= 0, "> 0": lambda x: x > 0, "!= 0": lambda x: x != 0}
+    condition = bounds.get(allowed.removeprefix("a finite number").strip(), lambda x: True)
+    if not finite or not condition(value):
+        raise InputError(name, value, allowed)
+    return float(value)

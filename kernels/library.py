@@ -1,0 +1,72 @@
+"""The compiled kernels by name: what the engine calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from . import random
+from .bodies.adjoint import adjoint
+from .bodies.forward import apply_equations, forward
+from .bodies.jacobian import jacobian
+from .bodies.trajectory import trajectory
+from .bodies.weights import weights
+from .cells import CELLS
+from .precision import FORMATS
+from .specialise import specialise, switch
+from .targets import cpu
+
+LINEAR_BODIES: dict[str, Callable[..., None]] = {
+    body.__name__: body for body in (adjoint, weights, trajectory, jacobian)
+}
+"""Bodies that run on a tape and know no cell: one compiled kernel each serves all of them."""
+
+PAIRS = {"normal": random.normal_pair, "uniform": random.symmetric_pair}
+TILES = {"float64": (random.tile_double, 2), "float32": (random.tile_single, 4)}
+
+
+@cache
+def forward_kernel(cell: str, precision: str) -> Callable[..., None]:
+    """The forward sweep of an architecture.
+
+    Call it as ``kernel(networks, ensemble, tape, case, parameters, skip, branch)``; `case` is the
+    position of the activation in the cell's table (0 for a cell that has none).
+    """
+    chosen, formats = CELLS[cell], FORMATS[precision]
+    equations = {"step": chosen.step, "linearise": chosen.linearise}
+    variants = {name: {"phi": phi} for name, phi in chosen.activations.items()} or {"only": {}}
+    cases = [
+        specialise(
+            apply_equations,
+            f"{cell}_{name}_{precision}",
+            entry=False,
+            **equations,
+            **phi,
+            **formats,
+        )
+        for name, phi in variants.items()
+    ]
+    suffix = f"{cell}_{precision}"
+    bound = specialise(forward, suffix, entry=False, apply_cell=switch(cases, 6, suffix), **formats)
+    return specialise(cpu.launch, f"forward_{suffix}", body=bound)
+
+
+@cache
+def kernel(name: str, precision: str) -> Callable[..., None]:
+    """A kernel of `LINEAR_BODIES`; call it as ``kernel(networks, *arguments of the body)``."""
+    bound = specialise(LINEAR_BODIES[name], precision, entry=False, **FORMATS[precision])
+    return specialise(cpu.launch, f"{name}_{precision}", body=bound)
+
+
+@cache
+def fill_kernel(distribution: str, precision: str) -> Callable[..., None]:
+    """Random numbers, ``"normal"`` or ``"uniform"`` on (-1, 1): see `random.fill`."""
+    tile, count = TILES[precision]
+    return specialise(
+        random.fill,
+        f"{distribution}_{precision}",
+        pair=PAIRS[distribution],
+        fill_tile=tile,
+        NUMBERS_PER_BLOCK=count,
+        **FORMATS[precision],
+    )

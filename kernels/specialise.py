@@ -1,0 +1,100 @@
+"""Joins plain Python kernel sources into compiled kernels; the one home of the compiler's flags.
+
+Kernel sources are undecorated functions that name what varies (`real`, `phi`, `matvec`, ...) as
+module globals. `specialise` rebuilds a function and, recursively, every kernel function it calls,
+with those names bound to the wanted things, and compiles the result. No closures are made: numba
+never finds a closure over compiled functions in its cache, whereas a rebuilt function with a name
+of its own is found by the next process.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numba
+
+PACKAGE = __name__.rpartition(".")[0]
+
+SCALAR_MODULES = tuple(f"{PACKAGE}.{name}" for name in ("math", "activations", "random", "cells"))
+"""Modules of scalar maths: inlined by LLVM, and never reassociated (their error bounds depend on
+the order of operations, as in the two-part range reduction of an exponential)."""
+
+SCALAR_FLAGS: dict[str, Any] = {"forceinline": True, "fastmath": {"contract"}}
+SWEEP_FLAGS: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}}
+"""Sums in the sweeps may be reordered, so that they vectorise. Never nnan or ninf: a diverging
+network is a result here."""
+
+COMMON_FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+"""numpy's error model: the zero-division branch of Python's keeps a loop scalar."""
+
+ENTRY_FLAGS: dict[str, Any] = {"cache": True}
+INNER_FLAGS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Nobody calls an inner function from Python; leaving out its wrappers saves compile time."""
+
+_compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
+
+
+def specialise(
+    function: Callable[..., Any], suffix: str, entry: bool = True, **bindings: Any
+) -> Callable[..., Any]:
+    """Compile `function` with module-level names replaced by `bindings`, in all that it calls.
+
+    Parameters
+    ----------
+    function
+        A plain Python function of the kernels package.
+    suffix
+        Distinguishes this binding from others of the same function; it enters the name under
+        which the compiled code is cached, so it must be the same in every process.
+    entry
+        Whether the function is called from Python; such functions are cached on disk.
+    **bindings
+        Values of global names; a kernel function given as value is specialised too.
+
+    Returns
+    -------
+    callable
+        The numba dispatcher, compiled for an argument type on its first call, memoised here.
+    """
+    key = (function, suffix, entry)
+    if key not in _compiled:
+        flags = SCALAR_FLAGS if function.__module__.startswith(SCALAR_MODULES) else SWEEP_FLAGS
+        bound = _rebuild(function, suffix, bindings)
+        flags = {**COMMON_FLAGS, **flags, **(ENTRY_FLAGS if entry else INNER_FLAGS)}
+        _compiled[key] = numba.njit(**flags)(bound)
+    return _compiled[key]
+
+
+def _rebuild(
+    function: Callable[..., Any], suffix: str, bindings: dict[str, Any]
+) -> types.FunctionType:
+    scope = dict(function.__globals__)
+    for name in set(function.__code__.co_names) & (set(scope) | set(bindings)):
+        value = bindings.get(name, scope.get(name))
+        if isinstance(value, types.FunctionType) and value.__module__.startswith(PACKAGE):
+            value = specialise(value, suffix, entry=False, **bindings)
+        scope[name] = value
+    name = f"{function.__name__}_{suffix}"
+    rebuilt = types.FunctionType(function.__code__, scope, name, function.__defaults__)
+    rebuilt.__module__, rebuilt.__qualname__ = function.__module__, name
+    return rebuilt
+
+
+def switch(cases: Sequence[Callable[..., Any]], arity: int, suffix: str) -> Callable[..., Any]:
+    """Compile ``f(case, *arguments)``, which calls ``cases[case](*arguments)``.
+
+    A branch outside a unit loop, so that one compiled sweep serves every activation: a sweep takes
+    seconds to compile, a unit loop tenths of a second.
+    """
+    key = (switch, suffix, arity)
+    if key not in _compiled:
+        arguments = ", ".join(f"x{i}" for i in range(arity))
+        lines = [f"def switch(case, {arguments}):"]
+        for index in range(len(cases)):
+            lines += [f"    if case == {index}:", f"        case_{index}({arguments})"]
+        scope: dict[str, Any] = {f"case_{index}": case for index, case in enumerate(cases)}
+        exec("\n".join(lines), scope)
+        _compiled[key] = numba.njit(**COMMON_FLAGS, **INNER_FLAGS)(scope["switch"])
+    return _compiled[key]

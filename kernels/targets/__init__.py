@@ -1,0 +1,1 @@
+"""Primitives whose code differs between targets, under the same names."""
