@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
-from .errors import InputError
-from .measure import measure, sample
+from ..kernels.cache import kernel_digest
+from ..kernels.contract import Array
+from .activation import activation_curve
+from .errors import InputError, Shown
+from .measure import measure, measure_block, random_source, sample, single_threaded_blas, versions
+from .plan import available_cores, make_plan
+from .products import Variable, product_variables
 from .spec import NetworkSpec
 from .status import STATUS
 
-__all__ = ["STATUS", "InputError", "NetworkSpec", "measure", "sample"]
+__all__ = [
+    "STATUS",
+    "Array",
+    "InputError",
+    "NetworkSpec",
+    "Shown",
+    "Variable",
+    "activation_curve",
+    "available_cores",
+    "kernel_digest",
+    "make_plan",
+    "measure",
+    "measure_block",
+    "product_variables",
+    "random_source",
+    "sample",
+    "single_threaded_blas",
+    "versions",
+]

@@ -20,7 +20,7 @@ from .errors import InputError, Shown, listed
 from .given import GivenSource, ensemble_dataset
 from .keep import KEEPERS, kept_variables
 from .plan import Plan, make_plan
-from .products import PRODUCTS, Arrays, Run, Variable
+from .products import PRODUCTS, Arrays, Run, Variable, product_variables
 from .spec import NetworkSpec, check_integer
 from .status import STATUS, status_of
 from .workspace import Workspace
@@ -252,9 +252,7 @@ def _dataset(
     source: Source, parts: list[Arrays], products: Sequence[str], keep: Sequence[str]
 ) -> xr.Dataset:
     kept = kept_variables(source.spec.tied)
-    table: dict[str, Variable] = {}
-    for name in products:
-        table |= PRODUCTS[name].variables
+    table: dict[str, Variable] = product_variables(products)
     for name in keep:
         table |= kept[name]
     meaning = ", ".join(f"{code} {name}" for name, code in STATUS.items())

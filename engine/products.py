@@ -7,7 +7,7 @@ from the kernels as square * 4^exponent and leave as float64 logarithms.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -288,3 +288,8 @@ PRODUCTS: dict[str, Product] = {
         },
     ),
 }
+
+
+def product_variables(products: Iterable[str]) -> dict[str, Variable]:
+    """The variables of several products."""
+    return {name: v for product in products for name, v in PRODUCTS[product].variables.items()}

@@ -1,0 +1,122 @@
+"""Which time steps the weight gradient comes from: the terms of the BPTT sum, by lag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .study import Study
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+RECENT = 10
+"""Steps that count as recent."""
+
+
+def derive(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Terms relative to the gradient they add up to, and the recent steps' share.
+
+    The share of the last ten steps is the sum of their terms' norms over the sum of all terms'
+    norms; both sums are taken in logarithms.
+    """
+    import numpy as np
+
+    found = {}
+    for weight in ("W", "U"):
+        terms = arrays[f"contribution_{weight}"]
+        total = np.logaddexp.reduce(terms, axis=1)
+        recent = np.logaddexp.reduce(terms[:, :RECENT], axis=1)
+        alive = np.isfinite(total)
+        share = np.zeros(len(terms))
+        share[alive] = np.exp(recent[alive] - total[alive])
+        found[f"recent_share_{weight}"] = share
+        relative = np.full_like(terms, -np.inf)
+        relative[alive] = terms[alive] - total[alive, None]
+        found[f"relative_{weight}"] = relative
+    return found
+
+
+def _variables() -> dict[str, Any]:
+    from ..engine import Variable
+
+    found = {}
+    for weight in ("W", "U"):
+        found[f"recent_share_{weight}"] = Variable(
+            ("network",), "1", f"share of the last {RECENT} steps in the BPTT terms of {weight}"
+        )
+        found[f"relative_{weight}"] = Variable(
+            ("network", "lag"), "nats", f"ln of a BPTT term of {weight} relative to their sum"
+        )
+    return found
+
+
+def figure(data: xr.Dataset) -> Figure:
+    """Terms by lag for W and U at each weight scale, and the share of the recent steps."""
+    from matplotlib.figure import Figure
+
+    from .figures import WIDTH, letter, provenance_line
+
+    result = Figure(figsize=(WIDTH, 5.6), layout="constrained")
+    axes = result.subplots(2, data.sizes["activation"], sharey="row", squeeze=False)
+    for column, name in enumerate(data.activation.values):
+        one = data.sel(activation=name)
+        _terms_panel(axes[0, column], one)
+        _share_panel(axes[1, column], one)
+    axes[0, 0].set_ylabel("share of a BPTT term\n(geometric mean over networks)")
+    axes[1, 0].set_ylabel(f"share of the last {RECENT} steps")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    result.legend(handles, labels, loc="outside upper center", ncols=data.sizes["weight_scale"])
+    axes[1, 0].legend()
+    names = list(data.activation.values)
+    letter(
+        axes.ravel(), [f"{n}: terms by lag" for n in names] + [f"{n}: recent share" for n in names]
+    )
+    provenance_line(result, data)
+    return result
+
+
+def _terms_panel(ax: Axes, data: xr.Dataset) -> None:
+    import numpy as np
+
+    from .figures import COLOURS
+
+    for k, scale in enumerate(data.weight_scale.values):
+        one = data.sel(weight_scale=scale)
+        for weight, style in (("W", "-"), ("U", ":")):
+            label = f"{weight}, $\\sigma_w$ = {scale:g}"
+            y = np.exp(one[f"relative_{weight}_mean"])
+            ax.plot(data.lag, y, color=COLOURS[k % 8], ls=style, label=label)
+    ax.set_yscale("log")
+    ax.set(xlabel="lag (steps)", ylim=(1e-12, 2))
+
+
+def _share_panel(ax: Axes, data: xr.Dataset) -> None:
+    from .figures import COLOURS, MARKERS, number_ticks
+
+    for k, weight in enumerate(("W", "U")):
+        band = data[f"recent_share_{weight}_quantile"]
+        x = data.weight_scale.values
+        low, high = band.sel(quantile=0.05), band.sel(quantile=0.95)
+        ax.fill_between(x, low, high, color=COLOURS[k], alpha=0.2, lw=0)
+        mean = data[f"recent_share_{weight}_mean"]
+        ax.plot(x, mean, color=COLOURS[k], marker=MARKERS[k], label=f"terms of {weight}")
+    ax.set(xlabel="weight scale $\\sigma_w$", ylim=(0, 1.03))
+    number_ticks(ax, x)
+
+
+STUDY = Study(
+    name="bptt",
+    summary="which time steps the weight gradient comes from: the terms of the BPTT sum",
+    grid={
+        "activation": ("tanh", "sigmoid", "relu"),
+        "weight_scale": (0.5, 0.71, 1.0, 1.41, 2.0, 2.83),
+    },
+    products=("weights",),
+    headline="recent_share_W",
+    derived=_variables,
+    derive=derive,
+    figure=figure,
+)

@@ -1,0 +1,81 @@
+"""The studies by name, and sweeps of the user's own."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from .study import Study
+
+NAMES = ("activations", "decay", "bptt")
+"""Modules of this folder, each with a ``STUDY``."""
+
+_KEYS = {
+    "name",
+    "summary",
+    "networks",
+    "steps",
+    "seed",
+    "inputs",
+    "burn_in",
+    "products",
+    "spec",
+    "grid",
+}
+
+
+def load_study(name: str) -> Study:
+    """A study of this package."""
+    study: Study = import_module(f".{name}", __package__).STUDY
+    return study
+
+
+def load_toml(path: Path) -> tuple[Study, dict[str, Any]]:
+    """A user's own sweep from a TOML file, and the options that stand in it.
+
+    The file may have ``name``, ``summary``, ``networks``, ``steps``, ``seed``, ``inputs``,
+    ``burn_in``, ``products``, a table ``[spec]`` of fields and a table ``[grid]`` of field = list.
+
+    Raises
+    ------
+    InputError
+        Naming what cannot be read or is not known.
+    """
+    from ..engine import InputError, Shown, product_variables
+    from ..engine.products import PRODUCTS
+
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError("sweep", Shown(f"{path} ({error})"), "a readable TOML file") from None
+    for key in content:
+        if key not in _KEYS:
+            raise InputError(f"{path.name}: key", key, ", ".join(sorted(_KEYS)))
+    for key in ("spec", "grid"):
+        if not isinstance(content.get(key, {}), dict):
+            raise InputError(f"{path.name}: {key}", content[key], f"a table [{key}]")
+    products = content.get("products", ["gradient"])
+    if (
+        not isinstance(products, list)
+        or not products
+        or not set(map(str, products)) <= set(PRODUCTS)
+    ):
+        raise InputError(f"{path.name}: products", products, f"a list of {', '.join(PRODUCTS)}")
+    for key in ("name", "summary"):
+        if not isinstance(content.get(key, ""), str):
+            raise InputError(f"{path.name}: {key}", content[key], "a text")
+    scalars = [n for n, v in product_variables(products).items() if v.dims == ("network",)]
+    study = Study(
+        name=content.get("name", path.stem),
+        summary=content.get("summary", f"sweep of {path.name}"),
+        base=content.get("spec", {}),
+        grid=content.get("grid", {}),
+        products=tuple(products),
+        headline="rate" if "rate" in scalars else (scalars or ["status"])[0],
+    )
+    options: dict[str, Any] = {
+        k: content[k] for k in ("networks", "steps", "seed", "inputs", "burn_in") if k in content
+    }
+    return study, options

@@ -1,0 +1,136 @@
+"""The command line. Imports what a command needs when it needs it, so that help is immediate."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from .catalogue import NAMES, load_study, load_toml
+
+OK, FAILED, USAGE = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status (0 ok, 1 failed run, 2 bad usage or input)."""
+    options = build_parser().parse_args(arguments)
+    if options.command == "list":
+        return list_studies()
+    from ..engine import InputError
+
+    try:
+        return run(options) if options.command == "run" else draw_again(options)
+    except InputError as error:
+        print(f"gradhorizon: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("gradhorizon: interrupted; the same command goes on from here", file=sys.stderr)
+        return FAILED
+    except (OSError, MemoryError) as error:
+        print(f"gradhorizon: the run failed: {error}; it can be resumed", file=sys.stderr)
+        return FAILED
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose complaint is one line."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Print the message and exit with status 2."""
+        self.exit(USAGE, f"gradhorizon: {message} (see {self.prog} --help)\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and flags."""
+    parser = OneLineParser(
+        prog="gradhorizon",
+        description="How far back in time a recurrent network's gradient reaches, by Monte Carlo.",
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    commands.add_parser("list", help="the studies, one line each")
+    _add_run(commands.add_parser("run", help="run a study, or a sweep described in a TOML file"))
+    figure = commands.add_parser("figure", help="redraw the figure of stored results")
+    figure.add_argument("folder", type=Path, metavar="DIR")
+    return parser
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("study", metavar="STUDY", help=f"{', '.join(NAMES)}, or a .toml file")
+    run.add_argument("--networks", type=int, metavar="N", help="networks per cell of the grid")
+    run.add_argument("--steps", type=int, metavar="T", help="measured steps")
+    run.add_argument("--burn-in", type=int, metavar="B", help="steps before them (default T // 10)")
+    run.add_argument("--seed", type=int, metavar="S", help="default 0")
+    run.add_argument("--inputs", metavar="FILE", help="gaussian, zero, or a .npy file")
+    run.add_argument("--out", type=Path, metavar="DIR", help="default results/STUDY")
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="key=value",
+        help="a field of the specification; several values separated by commas make an axis",
+    )
+    run.add_argument("--precision", choices=("float64", "float32"))
+    run.add_argument("--device", choices=("cpu",), default="cpu")
+    run.add_argument("--workers", type=int, metavar="K", help="threads (default: one per core)")
+
+
+def list_studies() -> int:
+    """Print name and summary of every study."""
+    for name in NAMES:
+        print(f"{name:<14}{load_study(name).summary}")
+    return OK
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run a study or a user's sweep."""
+    from ..engine import InputError
+    from .options import Options, settle
+    from .run import report, run_sweep
+
+    name = arguments.study
+    stored: dict[str, Any] = {}
+    if name in NAMES:
+        study = load_study(name)
+    elif name.endswith(".toml"):
+        study, stored = load_toml(Path(name))
+    else:
+        raise InputError("study", name, f"{', '.join(NAMES)}, or a .toml file")
+    if arguments.workers is not None and arguments.workers < 1:
+        raise InputError("--workers", arguments.workers, "an integer >= 1")
+    given = Options(
+        networks=arguments.networks,
+        steps=arguments.steps,
+        seed=arguments.seed,
+        inputs=arguments.inputs,
+        burn_in=arguments.burn_in,
+        precision=arguments.precision,
+        overrides=tuple(arguments.set),
+    )
+    folder = arguments.out or Path("results") / study.name
+    data = run_sweep(settle(study, given.over(stored)), folder, arguments.workers)
+    for line in report(data, folder):
+        print(line)
+    return OK
+
+
+def draw_again(arguments: argparse.Namespace) -> int:
+    """Redraw the figure of a results folder."""
+    from .results import draw, read_dataset
+
+    draw(arguments.folder, read_dataset(arguments.folder))
+    print(f"{arguments.folder / 'figure.png'}\n{arguments.folder / 'figure.svg'}")
+    return OK
+
+
+def _version() -> str:
+    try:
+        return version("gradhorizon")
+    except PackageNotFoundError:  # run from a source tree
+        return "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""From results to figures. Nothing is computed here: what is drawn stands in the dataset."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .catalogue import NAMES, load_study
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8B6D4B")
+"""The palette of Okabe and Ito 2008, which stays distinct under all common colour deficiencies."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+STYLE: Any = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "svg.hashsalt": "gradhorizon",
+    "figure.dpi": 100,
+    "savefig.dpi": 160,
+}
+
+WIDTH = 7.2
+"""Inches: the width of two columns of a journal page."""
+
+
+def rendered(data: xr.Dataset) -> dict[str, bytes]:
+    """The figure of a study's results as PNG and SVG files."""
+    name = str(data.attrs["study"])
+    study_figure = load_study(name).figure if name in NAMES else None
+    with mpl.rc_context(STYLE):
+        figure = (study_figure or sweep_figure)(data)
+        files = {}
+        for suffix in ("png", "svg"):
+            buffer = io.BytesIO()
+            metadata = {"Date": None} if suffix == "svg" else None
+            figure.savefig(buffer, format=suffix, metadata=metadata)
+            files[suffix] = buffer.getvalue()
+    return files
+
+
+def provenance_line(figure: Figure, data: xr.Dataset) -> None:
+    """Write under the figure what was computed."""
+    base = json.loads(data.attrs["base"])
+    size = base.get("hidden_size", 64)
+    sizes = "" if "hidden_size" in data.dims else f"n = {size}, "
+    text = (
+        f"{data.attrs['study']}: {sizes}{data.attrs['networks']} networks per point, "
+        f"{data.attrs['steps']} steps, inputs {json.loads(data.attrs['inputs'])}, "
+        f"seed {data.attrs['seed']}"
+    )
+    figure.supxlabel(text, fontsize=6, color="#555555", x=0.99, ha="right")
+
+
+def letter(axes: Iterable[Axes], titles: Iterable[str]) -> None:
+    """Give panels their letters and titles."""
+    for k, (ax, title) in enumerate(zip(axes, titles, strict=True)):
+        ax.set_title(f"({chr(97 + k)}) {title}")
+
+
+def number_ticks(ax: Axes, values: Any, axis: str = "x") -> None:
+    """Logarithmic axis with plain numbers at values about a factor of two apart."""
+    getattr(ax, f"set_{axis}scale")("log")
+    chosen: list[float] = []
+    for value in sorted(float(v) for v in values):
+        if not chosen or value > 1.9 * chosen[-1]:
+            chosen.append(value)
+    getattr(ax, f"set_{axis}ticks")(chosen, [f"{v:.3g}" for v in chosen])
+    getattr(ax, f"{axis}axis").minorticks_off()
+
+
+def sweep_figure(data: xr.Dataset) -> Figure:
+    """A user's own sweep: the headline variable along the last numeric axis of the grid."""
+    name = str(data.attrs["headline"])
+    values = data.get(f"{name}_mean", data["status_count"].isel(status=0))
+    axes = [str(d) for d in values.dims]
+    numeric = [d for d in axes if data[d].dtype.kind in "fi"]
+    x = numeric[-1] if numeric else (axes[-1] if axes else None)
+    others = [d for d in axes if d != x]
+    figure = Figure(figsize=(WIDTH * 0.6, 3.2), layout="constrained")
+    ax = figure.subplots()
+    curves = np.ndindex(*(data.sizes[d] for d in others))
+    for k, index in enumerate(curves):
+        point = dict(zip(others, index, strict=True))
+        label = ", ".join(f"{d} = {data[d].values[i]}" for d, i in point.items())
+        chosen = data.isel(point)
+        at = chosen[x].values if x else [0]
+        mean = np.atleast_1d(chosen[f"{name}_mean"].values)
+        ends = [np.atleast_1d(chosen[f"{name}_{end}"].values) for end in ("low", "high")]
+        errors = np.abs(np.array(ends) - mean)
+        style: Any = {"color": COLOURS[k % 8], "marker": MARKERS[k % 8]}
+        ax.errorbar(at, mean, yerr=errors, capsize=2, label=label if k < 16 else None, **style)
+    attributes = data[f"{name}_mean"].attrs
+    ax.set_xlabel(x or "")
+    ax.set_ylabel(f"{name} ({attributes['units']})")
+    if others:
+        ax.legend(fontsize=6)
+    provenance_line(figure, data)
+    return figure

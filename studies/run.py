@@ -1,0 +1,101 @@
+"""Run a sweep into a folder: resume, measure, collect, draw."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from tqdm import tqdm
+
+from ..engine import available_cores, kernel_digest, single_threaded_blas, versions
+from .results import ResultsFolder, collect
+from .summary import Summary
+from .sweep import Cell, Sweep, check, run_cells
+
+
+def run_sweep(sweep: Sweep, folder: Path, workers: int | None = None) -> xr.Dataset:
+    """Measure what is missing in a folder and write its results.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    folder : Path
+        New, or of an earlier run of the same sweep, whose stored cells are used.
+    workers : int, optional
+        Threads; default one per available core.
+
+    Returns
+    -------
+    xarray.Dataset
+        What was written to ``results.nc``.
+
+    Raises
+    ------
+    InputError
+        Before anything is run, for a specification or a folder that cannot be used.
+    """
+    workers = check(sweep, workers or available_cores())
+    store = ResultsFolder(folder, sweep)
+    found = {id(cell): store.load(cell) for cell in sweep.cells}
+    missing = [cell for cell in sweep.cells if found[id(cell)] is None]
+    started = time.perf_counter()
+
+    def finished(cell: Cell, summary: Summary) -> None:
+        store.save(cell, summary)
+        found[id(cell)] = summary
+
+    total = len(sweep.cells) * sweep.networks
+    bar: Any = tqdm(
+        total=total,
+        initial=total - len(missing) * sweep.networks,
+        desc=sweep.study.name,
+        unit=" networks",
+        unit_scale=True,
+        disable=None,  # silent unless on a terminal
+    )
+    with single_threaded_blas(), ThreadPoolExecutor(workers) as executor, bar:
+        run_cells(missing, executor, 2 * workers, finished, bar.update)
+    seconds = time.perf_counter() - started
+    data = collect(sweep, [s for s in (found[id(cell)] for cell in sweep.cells) if s is not None])
+    store.write(data, provenance(sweep, len(missing), seconds))
+    return data
+
+
+def provenance(sweep: Sweep, measured: int, seconds: float) -> dict[str, Any]:
+    """What was run, with what, and how fast."""
+    networks = measured * sweep.networks
+    return {
+        **sweep.configuration(),
+        "versions": versions(),
+        "python": sys.version.split()[0],
+        "kernel_digest": kernel_digest(),
+        "cells": len(sweep.cells),
+        "cells_measured": measured,
+        "cells_reused": len(sweep.cells) - measured,
+        "wall_time_seconds": round(seconds, 3),
+        "networks_per_second": round(networks / seconds, 1) if networks else None,
+    }
+
+
+def report(data: xr.Dataset, folder: Path) -> Iterable[str]:
+    """The short table at the end of a run: the headline variable by the first axis."""
+    name = str(data.attrs["headline"])
+    status = data["status_count"]
+    first = str(status.dims[0]) if status.dims[0] != "status" else None
+    yield f"{first or '':<16}{'networks':>10}{'not ok':>8}   {name}: lowest, median, highest cell"
+    for value in data[first].values if first else [""]:
+        part = data.sel({first: value}) if first else data
+        counts = part["status_count"].sum([d for d in part["status_count"].dims if d != "status"])
+        total, good = int(counts.sum()), int(counts[0])
+        line = f"{value!s:<16}{total:>10}{total - good:>8}"
+        if f"{name}_mean" in part:
+            mean = part[f"{name}_mean"]
+            ends = (float(mean.min()), float(mean.median()), float(mean.max()))
+            line += "   " + "  ".join(f"{x:>9.4f}" for x in ends) + f"  {mean.attrs['units']}"
+        yield line
+    yield f"results: {folder}"

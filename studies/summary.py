@@ -1,0 +1,147 @@
+"""The statistics of one cell: what is kept of its networks, and how the parts are merged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..engine import STATUS, Array, Variable
+from .statistics import LogMean, Moments, Sketch, wilson_interval
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""5-95 % is the band over networks, 0.5 the median."""
+
+GONE = float(np.log(1e3))
+"""A gradient has vanished (exploded) if it shrank (grew) by a factor of 1000 over the window."""
+
+_KINDS: dict[str, type[Moments | Sketch | LogMean]] = {
+    "moments": Moments,
+    "sketch": Sketch,
+    "annealed": LogMean,
+}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mergeable statistics of the networks of a cell.
+
+    Attributes
+    ----------
+    status_count : ndarray (status,)
+        Networks by status code. Statistics are those of the networks whose status is 0.
+    gone_count : ndarray (2,)
+        Networks whose gradient vanished (dead networks among them) and exploded.
+    parts : mapping
+        (variable, kind) -> accumulator.
+    """
+
+    status_count: Array
+    gone_count: Array
+    parts: Mapping[tuple[str, str], Moments | Sketch | LogMean]
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Array]) -> Summary:
+        """Summarise networks from arrays with the network axis first."""
+        status = arrays["status"]
+        good = status == STATUS["ok"]
+        parts: dict[tuple[str, str], Moments | Sketch | LogMean] = {}
+        for name, values in arrays.items():
+            if name == "status":
+                continue
+            kept = values[good]
+            if name != "horizon":  # infinite for every network that does not forget
+                parts[name, "moments"] = Moments.of(kept)
+            if kept.ndim == 1:
+                parts[name, "sketch"] = Sketch.of(kept)
+            if name == "log_gradient":
+                parts[name, "annealed"] = LogMean.of(2 * kept)
+        count = np.bincount(status, minlength=len(STATUS)).astype(np.int64)
+        return cls(count, _gone(arrays, good, count), parts)
+
+    def merge(self, other: Summary) -> Summary:
+        """Statistics of both parts' networks together; the order of merging is the caller's."""
+        return Summary(
+            self.status_count + other.status_count,
+            self.gone_count + other.gone_count,
+            {key: part.merge(other.parts[key]) for key, part in self.parts.items()},  # type: ignore[arg-type]
+        )
+
+    def arrays(self) -> dict[str, Array]:
+        """Everything as named arrays, for a cell file."""
+        flat = {"status_count": self.status_count, "gone_count": self.gone_count}
+        for (name, kind), part in self.parts.items():
+            flat |= {f"{name}/{kind}/{key}": value for key, value in part.arrays().items()}
+        return flat
+
+    @classmethod
+    def from_arrays(cls, flat: Mapping[str, Array]) -> Summary:
+        """Inverse of `arrays`."""
+        grouped: dict[tuple[str, str], dict[str, Array]] = {}
+        for key, value in flat.items():
+            if "/" in key:
+                name, kind, part = key.split("/")
+                grouped.setdefault((name, kind), {})[part] = value
+        parts = {key: _KINDS[key[1]].from_arrays(value) for key, value in grouped.items()}
+        return cls(flat["status_count"], flat["gone_count"], parts)  # type: ignore[arg-type]
+
+    def results(self) -> dict[str, Array]:
+        """The statistics themselves, by the name of their variable in the results."""
+        found: dict[str, Array] = {"status_count": self.status_count}
+        for (name, kind), part in self.parts.items():
+            if isinstance(part, Moments):
+                low, high = part.interval()
+                found |= {
+                    f"{name}_mean": part.mean if part.count else np.full_like(part.mean, np.nan),
+                    f"{name}_sd": part.sd,
+                    f"{name}_low": low,
+                    f"{name}_high": high,
+                }
+            elif isinstance(part, Sketch):
+                found[f"{name}_quantile"] = part.quantile(QUANTILES)
+            else:
+                found[f"{name}_{kind}"] = 0.5 * part.value
+        if ("log_gradient", "moments") in self.parts:
+            total = int(self.status_count.sum())
+            for k, name in enumerate(("vanished", "exploded")):
+                low, high = wilson_interval(self.gone_count[k], total)
+                share = self.gone_count[k] / total if total else np.nan
+                found |= {
+                    f"{name}_share": np.asarray(share),
+                    f"{name}_low": low,
+                    f"{name}_high": high,
+                }
+        return {name: np.asarray(value) for name, value in found.items()}
+
+
+def _gone(arrays: Mapping[str, Array], good: Array, count: Array) -> Array:
+    if "log_gradient" not in arrays:
+        return np.zeros(2, np.int64)
+    final = arrays["log_gradient"][good][:, -1]
+    vanished = np.count_nonzero(final < -GONE) + count[STATUS["dead"]]
+    return np.array([vanished, np.count_nonzero(final > GONE)], np.int64)
+
+
+def describe(name: str, table: Mapping[str, Variable]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Trailing dimensions and attributes of a variable of the results."""
+    if name == "status_count":
+        return ("status",), {"units": "networks", "long_name": "networks by status"}
+    base, _, statistic = name.rpartition("_")
+    if base in ("vanished", "exploded"):
+        ends = {"share": "share", "low": "lower end of 95 % interval", "high": "upper end"}
+        text = f"networks whose gradient {base} by a factor of 1000: {ends[statistic]}"
+        return (), {"units": "1", "long_name": text}
+    variable = table[base]
+    dims = ("quantile",) if statistic == "quantile" else variable.dims[1:]
+    return dims, {"units": variable.units, "long_name": f"{variable.long_name}: {WORDS[statistic]}"}
+
+
+WORDS = {
+    "mean": "mean over networks",
+    "sd": "standard deviation over networks",
+    "low": "lower end of the 95 % confidence interval of the mean",
+    "high": "upper end of the 95 % confidence interval of the mean",
+    "quantile": "quantile over networks",
+    "annealed": "annealed, half the ln of the mean square",
+}

@@ -1,0 +1,197 @@
+"""From a study and the user's options to cells, tasks and results; resumes what is stored."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
+from typing import Any
+
+import numpy as np
+
+from ..engine import (
+    Array,
+    InputError,
+    NetworkSpec,
+    kernel_digest,
+    make_plan,
+    measure_block,
+    product_variables,
+    random_source,
+)
+from .study import Study
+from .summary import Summary
+
+BLOCK = 256
+"""Networks of a task. Fixed: statistics are merged block by block, in order, so that results are
+the same to the last bit whatever ran where."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A study with all options settled.
+
+    Attributes
+    ----------
+    study : Study
+    base : mapping
+        Fields of `NetworkSpec` common to all cells.
+    grid : mapping
+        Field -> values.
+    networks, steps, seed : int
+    inputs : str or array
+        As for `measure`.
+    burn_in : int, optional
+    """
+
+    study: Study
+    base: Mapping[str, Any]
+    grid: Mapping[str, tuple[Any, ...]]
+    networks: int
+    steps: int
+    seed: int = 0
+    inputs: str | Array = "gaussian"
+    burn_in: int | None = None
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """All combinations of the grid's values, checked."""
+        cells = []
+        for values in itertools.product(*self.grid.values()):
+            point = dict(zip(self.grid, values, strict=True))
+            cells.append(Cell(self, point, NetworkSpec.from_dict({**self.base, **point})))
+        return cells
+
+    @cached_property
+    def inputs_name(self) -> str:
+        """The inputs, or a digest of real ones."""
+        if isinstance(self.inputs, str):
+            return self.inputs
+        array = np.ascontiguousarray(self.inputs)
+        digest = hashlib.sha256(array.tobytes()).hexdigest()[:16]
+        return f"array {array.shape} {digest}"
+
+    def configuration(self) -> dict[str, Any]:
+        """All that decides the results, as plain values; a results folder belongs to one."""
+        return {
+            "study": self.study.name,
+            "products": list(self.study.products),
+            "base": dict(self.base),
+            "grid": {axis: list(values) for axis, values in self.grid.items()},
+            "networks": self.networks,
+            "steps": self.steps,
+            "burn_in": self.burn_in,
+            "seed": self.seed,
+            "inputs": self.inputs_name,
+        }
+
+    def variables(self) -> dict[str, Any]:
+        """Measured and derived variables of a cell."""
+        return {**product_variables(self.study.products), **self.study.derived()}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the grid."""
+
+    sweep: Sweep = field(repr=False)
+    point: Mapping[str, Any]
+    spec: NetworkSpec
+
+    def source(self) -> Any:
+        """Where the cell's networks come from."""
+        s = self.sweep
+        return random_source(self.spec, s.steps, s.seed, s.inputs, s.burn_in, "last")
+
+    def configuration(self) -> dict[str, Any]:
+        """All that decides the numbers of this cell."""
+        s = self.sweep
+        return {
+            "spec": self.spec.to_dict(),
+            "study": s.study.name,
+            "products": list(s.study.products),
+            "networks": s.networks,
+            "steps": s.steps,
+            "burn_in": s.burn_in,
+            "seed": s.seed,
+            "inputs": s.inputs_name,
+            "kernels": kernel_digest(),
+        }
+
+    def tasks(self) -> Iterator[Task]:
+        """The cell's blocks of networks."""
+        for first in range(0, self.sweep.networks, BLOCK):
+            yield Task(self, first, min(BLOCK, self.sweep.networks - first))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A block of networks of one cell: the unit of work."""
+
+    cell: Cell
+    first: int
+    count: int
+
+    def __call__(self) -> Summary:
+        """Measure the block in the calling thread."""
+        cell, study = self.cell, self.cell.sweep.study
+        source = cell.source()
+        plan = make_plan(cell.spec, source.window, cell.sweep.study.products, 1)
+        parts = [
+            measure_block(source, first, count, cell.sweep.study.products)
+            for first, count in plan.ranges(self.first, self.first + self.count)
+        ]
+        arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return Summary.of({**arrays, **study.derive(arrays)})
+
+
+def check(sweep: Sweep, workers: int) -> int:
+    """Check every cell before the first is run; returns the number of workers that fit.
+
+    Raises
+    ------
+    InputError
+        For the first cell that cannot be run.
+    """
+    plans = [
+        make_plan(c.spec, c.source().window, sweep.study.products, workers) for c in sweep.cells
+    ]
+    if not plans:
+        raise InputError("grid", dict(sweep.grid), "at least one value on every axis")
+    return min(plan.workers for plan in plans)
+
+
+def run_cells(
+    cells: list[Cell],
+    executor: Executor,
+    in_flight: int,
+    finished: Callable[[Cell, Summary], None],
+    progress: Callable[[int], None],
+) -> None:
+    """Run cells on an executor; `finished` gets each cell's merged statistics.
+
+    At most `in_flight` tasks wait or run at a time, so that memory does not grow with their number.
+    Blocks are merged in order, whatever the order in which they come back.
+    """
+    tasks = (task for cell in cells for task in cell.tasks())
+    waiting: list[tuple[Task, Future[Summary]]] = []
+    merged: list[Summary] = []
+    try:
+        for task in itertools.islice(tasks, in_flight):
+            waiting.append((task, executor.submit(task)))
+        while waiting:
+            task, future = waiting.pop(0)
+            merged.append(future.result())
+            progress(task.count)
+            following = next(tasks, None)
+            if following is not None:
+                waiting.append((following, executor.submit(following)))
+            if task.first + task.count == task.cell.sweep.networks:
+                finished(task.cell, reduce(Summary.merge, merged))
+                merged = []
+    finally:
+        for _, future in waiting:
+            future.cancel()
