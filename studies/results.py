@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..engine import InputError, Shown, kernel_digest, versions
+from ..engine import STATUS, InputError, Shown, kernel_digest, versions
 from .store import DamagedCell, cell_key, load_cell, save_cell, write_atomic
 from .summary import QUANTILES, Summary, describe
 from .sweep import Cell, Sweep
@@ -154,6 +154,7 @@ def collect(sweep: Sweep, summaries: Iterable[Summary]) -> xr.Dataset:
         values = stacked.reshape(shape + stacked.shape[1:])
         variables[name] = ((*sweep.grid, *dims), values, attributes)
     data = xr.Dataset(variables, {axis: _axis(v) for axis, v in sweep.grid.items()})
+    data = data.assign_coords(status=list(STATUS))
     if "quantile" in data.dims:
         data = data.assign_coords(quantile=list(QUANTILES))
     if "lag" in data.dims:

@@ -24,6 +24,9 @@ def nothing_added(data: xr.Dataset, sweep: Sweep) -> xr.Dataset:
     return data
 
 
+Derive = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
 @dataclass(frozen=True)
 class Study:
     """A question that is answered by measuring ensembles on a grid of specifications.
@@ -46,7 +49,7 @@ class Study:
     derived : callable
         Returns the variables that `derive` adds.
     derive : callable
-        From the arrays of a few networks to further arrays, network axis first.
+        From the arrays of a few good networks to further arrays, network axis first.
     complete : callable
         From the collected statistics to the dataset with theory beside them.
     figure : callable
@@ -62,6 +65,6 @@ class Study:
     steps: int = 200
     headline: str = "rate"
     derived: Callable[[], Mapping[str, Variable]] = dict
-    derive: Callable[[Mapping[str, Any]], dict[str, Any]] = nothing_derived
+    derive: Derive = nothing_derived
     complete: Callable[[xr.Dataset, Sweep], xr.Dataset] = nothing_added
     figure: Callable[[xr.Dataset], Figure] | None = None

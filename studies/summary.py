@@ -9,6 +9,7 @@ import numpy as np
 
 from ..engine import STATUS, Array, Variable
 from .statistics import LogMean, Moments, Sketch, wilson_interval
+from .study import Derive, nothing_derived
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """5-95 % is the band over networks, 0.5 the median."""
@@ -42,15 +43,16 @@ class Summary:
     parts: Mapping[tuple[str, str], Moments | Sketch | LogMean]
 
     @classmethod
-    def of(cls, arrays: Mapping[str, Array]) -> Summary:
-        """Summarise networks from arrays with the network axis first."""
+    def of(cls, arrays: Mapping[str, Array], derive: Derive = nothing_derived) -> Summary:
+        """Summarise networks from arrays with the network axis first.
+
+        `derive` returns further arrays; it sees the networks whose status is 0.
+        """
         status = arrays["status"]
         good = status == STATUS["ok"]
+        measured = {name: values[good] for name, values in arrays.items() if name != "status"}
         parts: dict[tuple[str, str], Moments | Sketch | LogMean] = {}
-        for name, values in arrays.items():
-            if name == "status":
-                continue
-            kept = values[good]
+        for name, kept in {**measured, **derive(measured)}.items():
             if name != "horizon":  # infinite for every network that does not forget
                 parts[name, "moments"] = Moments.of(kept)
             if kept.ndim == 1:

@@ -145,7 +145,7 @@ class Task:
             for first, count in plan.ranges(self.first, self.first + self.count)
         ]
         arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return Summary.of({**arrays, **study.derive(arrays)})
+        return Summary.of(arrays, study.derive)
 
 
 def check(sweep: Sweep, workers: int) -> int:

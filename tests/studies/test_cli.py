@@ -1,0 +1,250 @@
+"""The command line as a user meets it: what it prints, what it leaves, how it refuses."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from gradhorizon.studies.catalogue import NAMES
+from gradhorizon.studies.cli import main
+
+SMALL = ("--networks", "8", "--steps", "12", "--set", "hidden_size=6")
+
+
+def run(tmp_path, *arguments):
+    return main(["run", *arguments, "--out", str(tmp_path / "out")])
+
+
+def one_line_of(capsys):
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1, error
+    assert "Traceback" not in error
+    return error
+
+
+def test_list_names_every_study(capsys):
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(NAMES)
+
+
+def test_help_is_immediate():
+    """The median of five; numba alone takes longer to import."""
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        command = [sys.executable, "-m", "gradhorizon.studies.cli", "run", "--help"]
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    assert statistics.median(times) < 0.5
+
+
+def test_help_imports_no_numerics():
+    code = (
+        "import sys; from gradhorizon.studies.cli import build_parser; build_parser();"
+        "print([m for m in ('numba', 'numpy', 'scipy', 'xarray', 'matplotlib') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_study_leaves_its_files(name, tmp_path, capsys):
+    assert run(tmp_path, name, *SMALL) == 0
+    out = tmp_path / "out"
+    for file in ("results.nc", "figure.png", "figure.svg", "summary.csv", "provenance.json"):
+        assert (out / file).stat().st_size > 0
+    assert [p.name for p in out.rglob("*.tmp")] == []
+    provenance = json.loads((out / "provenance.json").read_text())
+    assert provenance["networks"] == 8
+    assert provenance["cells_measured"] == provenance["cells"] > 0
+    assert provenance["networks_per_second"] > 0
+    data = xr.load_dataset(out / "results.nc")
+    for variable in data.data_vars.values():
+        assert {"units", "long_name"} <= set(variable.attrs), variable.name
+    lines = (out / "summary.csv").read_text().splitlines()
+    assert len(lines) == 1 + provenance["cells"]
+    assert "results:" in capsys.readouterr().out
+
+
+def test_the_same_command_again_measures_nothing(tmp_path):
+    assert run(tmp_path, "decay", *SMALL) == 0
+    first = (tmp_path / "out/results.nc").read_bytes()
+    assert run(tmp_path, "decay", *SMALL) == 0
+    provenance = json.loads((tmp_path / "out/provenance.json").read_text())
+    assert provenance["cells_measured"] == 0
+    again = xr.load_dataset(tmp_path / "out/results.nc")
+    (tmp_path / "first.nc").write_bytes(first)
+    xr.testing.assert_identical(xr.load_dataset(tmp_path / "first.nc"), again)
+
+
+def test_figure_redraws_from_the_stored_results(tmp_path):
+    assert run(tmp_path, "bptt", *SMALL) == 0
+    png = tmp_path / "out/figure.png"
+    before = png.read_bytes()
+    png.unlink()
+    assert main(["figure", str(tmp_path / "out")]) == 0
+    assert png.read_bytes() == before
+
+
+def test_set_replaces_an_axis_and_a_field(tmp_path):
+    arguments = ("decay", *SMALL, "--set", "weight_scale=0.5,2", "--set", "slope=1")
+    assert run(tmp_path, *arguments, "--set", "activation=tanh,relu") == 0
+    data = xr.load_dataset(tmp_path / "out/results.nc")
+    assert list(data.weight_scale.values) == [0.5, 2.0]
+    assert list(data.activation.values) == ["tanh", "relu"]
+    assert data.sizes["slope"] == 1
+
+
+def test_precision_reaches_the_networks(tmp_path):
+    assert run(tmp_path, "bptt", *SMALL, "--precision", "float32") == 0
+    base = json.loads(xr.load_dataset(tmp_path / "out/results.nc").attrs["base"])
+    assert base["precision"] == "float32"
+
+
+SWEEP = """
+name = "mine"
+networks = 8
+steps = 12
+products = ["gradient", "trajectory"]
+[spec]
+hidden_size = 6
+[grid]
+activation = ["tanh", "erf"]
+weight_scale = [0.5, 1.5]
+"""
+
+
+def test_a_sweep_of_the_users_own(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(SWEEP)
+    assert run(tmp_path, str(file), "--seed", "3") == 0
+    data = xr.load_dataset(tmp_path / "out/results.nc")
+    assert data.rate_mean.dims == ("activation", "weight_scale")
+    assert json.loads(data.attrs["seed"]) == 3
+    assert np.isfinite(data.rate_mean).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (("networks = 8", "networks = -8"), "networks"),
+        (("networks = 8", 'networks = "many"'), "networks"),
+        (("steps = 12", "steps = 1"), "steps"),
+        (("hidden_size = 6", "hidden_sizes = 6"), "hidden_sizes"),
+        (("[0.5, 1.5]", "[0.5, nan]"), "weight_scale"),
+        (("[0.5, 1.5]", "[]"), "weight_scale"),
+        (("[0.5, 1.5]", "0.5"), "weight_scale"),
+        (('"gradient", ', '"gradients", '), "products"),
+        (("[grid]", "[gird]"), "gird"),
+        (("[grid]", "[grid"), "mine.toml"),
+        (('"erf"', '"erff"'), "activation"),
+    ],
+)
+def test_a_wrong_sweep_gets_one_line(change, named, tmp_path, capsys):
+    file = tmp_path / "mine.toml"
+    file.write_text(SWEEP.replace(*change))
+    assert run(tmp_path, str(file)) == 2
+    assert named in one_line_of(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("decai",), "decai"),
+        (("no_such.toml",), "no_such.toml"),
+        (("decay", "--networks", "0"), "networks"),
+        (("decay", "--networks", "-3"), "networks"),
+        (("decay", "--steps", "1"), "steps"),
+        (("decay", "--burn-in", "-1"), "burn_in"),
+        (("decay", "--seed", "-1"), "seed"),
+        (("decay", "--workers", "0"), "workers"),
+        (("decay", "--set", "hidden_size=-4"), "hidden_size"),
+        (("decay", "--set", "hidden_size=4.5"), "hidden_size"),
+        (("decay", "--set", "weight_scale=nan"), "weight_scale"),
+        (("decay", "--set", "weight_scale=1,1"), "weight_scale"),
+        (("decay", "--set", "nonsense=1"), "nonsense"),
+        (("decay", "--set", "hidden_size"), "--set"),
+        (("decay", "--set", "activation=tanhh"), "tanhh"),
+        (("decay", "--set", "hidden_size=1000000"), "memory"),
+        (("decay", "--inputs", "absent.npy"), "absent.npy"),
+    ],
+)
+def test_bad_usage_gets_one_line(arguments, named, tmp_path, capsys):
+    assert run(tmp_path, *arguments) == 2
+    assert named in one_line_of(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("arguments", [("run", "decay", "--netwroks", "3"), (), ("fly",)])
+def test_wrong_flags_get_one_line(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    assert stop.value.code == 2
+    one_line_of(capsys)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((3, 20)), np.zeros((3, 0, 1)), np.zeros((2, 20, 1), complex), np.array(["a"])],
+    ids=["two axes", "empty", "complex", "text"],
+)
+def test_wrong_inputs_get_one_line(array, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", array)
+    assert run(tmp_path, "decay", *SMALL, "--inputs", str(tmp_path / "x.npy")) == 2
+    assert "x.npy" in one_line_of(capsys)
+
+
+def test_a_pickle_is_never_loaded(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.array([{"a": 1}], object), allow_pickle=True)
+    assert run(tmp_path, "decay", *SMALL, "--inputs", str(tmp_path / "x.npy")) == 2
+    assert "x.npy" in one_line_of(capsys)
+
+
+def test_nan_inputs_are_counted_and_do_not_spoil_the_rest(tmp_path):
+    x = np.random.default_rng(0).standard_normal((8, 12, 2))
+    x[3, 5] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    # relu networks of this size may die of themselves
+    arguments = ("bptt", "--networks", "8", "--set", "hidden_size=6", "--set", "activation=tanh")
+    assert run(tmp_path, *arguments, "--inputs", str(tmp_path / "x.npy")) == 0
+    data = xr.load_dataset(tmp_path / "out/results.nc")
+    assert (data.status_count.values == [7, 0, 0, 1]).all()
+    assert np.isfinite(data.log_grad_W_mean).all()
+
+
+def test_the_folder_of_another_run_is_refused_and_kept(tmp_path, capsys):
+    assert run(tmp_path, "bptt", *SMALL) == 0
+    before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    capsys.readouterr()
+    assert run(tmp_path, "bptt", *SMALL, "--seed", "1") == 2
+    assert "seed" in one_line_of(capsys)
+    after = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert before == after
+
+
+def test_a_folder_of_something_else_is_refused_and_kept(tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/results.nc").write_text("precious")
+    assert run(tmp_path, "bptt", *SMALL) == 2
+    one_line_of(capsys)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["results.nc"]
+
+
+def test_figure_of_a_folder_without_results(tmp_path, capsys):
+    assert main(["figure", str(tmp_path)]) == 2
+    one_line_of(capsys)
+
+
+def test_a_piped_run_shows_no_progress_bar(gradhorizon):
+    done = gradhorizon("run", "bptt", *SMALL)
+    assert done.returncode == 0
+    assert done.stderr == ""

@@ -1,0 +1,86 @@
+"""Whatever interrupts a run, the same command finishes it with the same numbers."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import xarray as xr
+
+from gradhorizon.studies.cli import main
+
+ARGUMENTS = ("run", "decay", "--networks", "300", "--steps", "60", "--set", "hidden_size=12")
+
+
+def start(out):
+    command = [sys.executable, "-m", "gradhorizon.studies.cli", *ARGUMENTS, "--out", str(out)]
+    return subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    assert start(out).wait() == 0
+    return xr.load_dataset(out / "results.nc")
+
+
+def test_a_run_killed_at_random_moments_ends_with_the_same_arrays(tmp_path, undisturbed):
+    """Five kills by SIGKILL, each while cells are being stored; then one run to the end."""
+    moments = random.Random(7)
+    out = tmp_path / "out"
+    kills, stored = 0, []
+    while kills < 5:
+        process = start(out)
+        before = len(list(out.glob("cells/*.cell")))
+        deadline = time.monotonic() + 120
+        while process.poll() is None and len(list(out.glob("cells/*.cell"))) == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        time.sleep(moments.uniform(0, 0.25))
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+        kills += 1
+        stored.append(len(list(out.glob("cells/*.cell"))))
+    assert stored == sorted(stored)
+    assert stored[-1] < 252
+    assert start(out).wait() == 0
+    xr.testing.assert_identical(xr.load_dataset(out / "results.nc"), undisturbed)
+
+
+SMALL = ("run", "bptt", "--networks", "8", "--steps", "12", "--set", "hidden_size=6", "--out")
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "foreign", "swap"])
+def test_a_damaged_cell_is_computed_again(damage, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main([*SMALL, str(out)]) == 0
+    whole = xr.load_dataset(out / "results.nc")
+    first, second = sorted(out.glob("cells/*.cell"))[:2]
+    content = first.read_bytes()
+    middle = len(content) // 2
+    first.write_bytes(
+        {
+            "truncate": content[:middle],
+            "flip": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+            "foreign": b"not a cell\n",
+            "swap": second.read_bytes(),
+        }[damage]
+    )
+    capsys.readouterr()
+    assert main([*SMALL, str(out)]) == 0
+    error = capsys.readouterr().err
+    assert error.startswith("warning: ")
+    assert error.count("\n") == 1
+    xr.testing.assert_identical(xr.load_dataset(out / "results.nc"), whole)
+
+
+def test_workers_do_not_change_the_results(tmp_path):
+    for workers in ("1", "3"):
+        assert main([*SMALL, str(tmp_path / workers), "--workers", workers]) == 0
+    one, three = (xr.load_dataset(tmp_path / w / "results.nc") for w in ("1", "3"))
+    xr.testing.assert_identical(one, three)

@@ -1,0 +1,46 @@
+"""What is installed: one import package, and every folder of it."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.metadata import files
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PARTS = ("kernels", "engine", "studies")
+
+
+def test_every_folder_with_code_is_listed():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {p.parent for part in PARTS for p in (ROOT / part).rglob("*.py")}
+    expected = {"gradhorizon." + ".".join(f.relative_to(ROOT).parts) for f in folders}
+    assert set(listed) == expected
+
+
+def test_no_top_level_name_but_ours_is_installed():
+    tops = {path.parts[0] for path in files("gradhorizon") or [] if path.suffix == ".py"}
+    assert tops <= {"gradhorizon", "__editable___gradhorizon_0_1_0_finder.py"}
+
+
+def test_imports_run_downwards_only():
+    level = {part: k for k, part in enumerate(PARTS)}
+    upward = []
+    for part in PARTS:
+        for path in (ROOT / part).rglob("*.py"):
+            for line in path.read_text().splitlines():
+                words = line.split()
+                if len(words) > 1 and words[0] == "from" and words[1].startswith(".."):
+                    target = words[1].lstrip(".").split(".")[0]
+                    if level.get(target, -1) > level[part]:
+                        upward.append((path, line))
+    assert upward == []
+
+
+def test_kernels_import_numba_and_numpy_alone():
+    allowed = {"__future__", "collections", "dataclasses", "functools", "hashlib", "importlib"}
+    allowed |= {"math", "numba", "numpy", "os", "pathlib", "sys", "types", "typing"}
+    for path in (ROOT / "kernels").rglob("*.py"):
+        for line in path.read_text().splitlines():
+            words = line.split()
+            if words[:1] in (["import"], ["from"]) and not words[1].startswith("."):
+                assert words[1].split(".")[0] in allowed, (path, line)
