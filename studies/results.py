@@ -127,8 +127,10 @@ def read_dataset(folder: Path) -> xr.Dataset:
     file = folder / RESULTS
     try:
         with xr.open_dataset(file, engine="h5netcdf") as data:
+            if "study" not in data.attrs or "headline" not in data.attrs:
+                raise ValueError("not written by this package")
             return data.load()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise InputError(
             "folder", Shown(f"{file} ({error})"), "the folder of a finished run"
         ) from None

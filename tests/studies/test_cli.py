@@ -47,9 +47,10 @@ def test_help_is_immediate():
 
 
 def test_help_imports_no_numerics():
+    heavy = ("numba", "numpy", "scipy", "xarray", "matplotlib")
     code = (
         "import sys; from gradhorizon.studies.cli import build_parser; build_parser();"
-        "print([m for m in ('numba', 'numpy', 'scipy', 'xarray', 'matplotlib') if m in sys.modules])"
+        f"print([m for m in {heavy} if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert found.stdout.strip() == "[]"
@@ -239,7 +240,16 @@ def test_a_folder_of_something_else_is_refused_and_kept(tmp_path, capsys):
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["results.nc"]
 
 
-def test_figure_of_a_folder_without_results(tmp_path, capsys):
+@pytest.mark.parametrize("content", [None, b"not netCDF", b""])
+def test_figure_of_a_folder_without_results(content, tmp_path, capsys):
+    if content is not None:
+        (tmp_path / "results.nc").write_bytes(content)
+    assert main(["figure", str(tmp_path)]) == 2
+    one_line_of(capsys)
+
+
+def test_figure_of_foreign_results(tmp_path, capsys):
+    xr.Dataset({"x": ("y", [1.0])}).to_netcdf(tmp_path / "results.nc", engine="h5netcdf")
     assert main(["figure", str(tmp_path)]) == 2
     one_line_of(capsys)
 

@@ -1,0 +1,55 @@
+"""Every command and example of the README does what it says, at a size for tests."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import xarray as xr
+from gradhorizon.studies.cli import build_parser, main
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+FENCE = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+
+
+def blocks(language):
+    return [text for name, text in FENCE.findall(README) if name == language]
+
+
+def commands():
+    lines = [line.split("#")[0] for text in blocks("bash") for line in text.splitlines()]
+    parts = [part.strip() for line in lines for part in line.split("&&")]
+    return [shlex.split(part) for part in parts if "gradhorizon" in part]
+
+
+def test_python_examples_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    examples = blocks("python")
+    assert len(examples) == 3
+    scope = {}
+    for example in examples:
+        exec(example.replace("networks=1024", "networks=32"), scope)
+    assert "log_jacobian_norm" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_commands_parse(command):
+    assert build_parser().parse_args(command[1:]).command in ("run", "list", "figure")
+
+
+def test_the_sweep_runs(tmp_path):
+    (text,) = blocks("toml")
+    (tmp_path / "width.toml").write_text(text)
+    out = tmp_path / "out"
+    options = ["--networks", "64", "--steps", "30", "--out", str(out)]
+    assert main(["run", str(tmp_path / "width.toml"), *options]) == 0
+    data = xr.load_dataset(out / "results.nc")
+    assert data.rate_mean.dims == ("weight_scale", "hidden_size")
+
+
+def test_the_figure_it_shows_is_there():
+    for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
+        assert (Path(__file__).parent.parent / path).stat().st_size < 400_000
