@@ -5,8 +5,10 @@ from __future__ import annotations
 from ..kernels.cache import kernel_digest
 from ..kernels.contract import Array
 from .activation import activation_curve
+from .arguments import random_source
+from .dataset import versions
 from .errors import InputError, Shown
-from .measure import measure, measure_block, random_source, sample, single_threaded_blas, versions
+from .measure import measure, measure_block, sample, single_threaded_blas
 from .plan import available_cores, make_plan
 from .products import Variable, product_variables
 from .spec import NetworkSpec

@@ -55,6 +55,13 @@ def make_plan(
     )
 
 
+def check_count(networks: int, each: int) -> None:
+    """Refuse more networks than results of `each` bytes fit into the memory budget."""
+    largest = memory_budget() // each
+    if networks > largest:
+        raise InputError("networks", networks, f"at most {largest}, what fits into memory")
+
+
 def available_cores() -> int:
     """Processors this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import xarray as xr
+
 from gradhorizon.studies.cli import build_parser, main
 
 README = (Path(__file__).parent.parent / "README.md").read_text()

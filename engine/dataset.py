@@ -1,0 +1,82 @@
+"""From the arrays of all chunks to a labelled dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..kernels.cache import kernel_digest
+from .arguments import LOSSES
+from .ensemble import Source
+from .keep import kept_variables
+from .products import Arrays, Variable, product_variables
+from .status import STATUS
+
+
+def results_dataset(
+    source: Source, parts: list[Arrays], products: Sequence[str], keep: Sequence[str]
+) -> xr.Dataset:
+    """Join the chunks' arrays and say what each variable is.
+
+    Parameters
+    ----------
+    source : Source
+    parts : list of mappings
+        Arrays of each chunk, in the order of the networks.
+    products, keep : sequences of str
+        As given to `measure`.
+    """
+    kept = kept_variables(source.spec.tied)
+    table: dict[str, Variable] = product_variables(products)
+    for name in keep:
+        table |= kept[name]
+    meaning = ", ".join(f"{code} {name}" for name, code in STATUS.items())
+    table["status"] = Variable(("network",), "1", f"what became of the network: {meaning}")
+    data = xr.Dataset(
+        {
+            name: (v.dims, np.concatenate([p[name] for p in parts]), _attributes(v))
+            for name, v in table.items()
+        }
+    )
+    T = source.window.steps
+    axes: dict[str, Any] = {
+        "network": np.arange(data.sizes["network"]),
+        "lag": ("lag", np.arange(T), {"units": "steps", "long_name": "lag"}),
+        "step": ("step", np.arange(T), {"units": "steps", "long_name": "step"}),
+        "norm": ["frobenius", "spectral"],
+    }
+    data = data.assign_coords({k: v for k, v in axes.items() if k in data.dims})
+    data.attrs = run_attributes(source)
+    return data
+
+
+def _attributes(variable: Variable) -> dict[str, str]:
+    return {"units": variable.units, "long_name": variable.long_name}
+
+
+def run_attributes(source: Source) -> dict[str, Any]:
+    """What computed a result, for the attributes of a dataset."""
+    return {
+        "spec": source.spec.to_json(),
+        "steps": source.window.steps,
+        "burn_in": source.window.burn_in,
+        "loss": LOSSES[source.window.every],
+        "versions": json.dumps(versions()),
+        "kernel_digest": kernel_digest(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package and of what it computes with."""
+    found = {}
+    for name in ("gradhorizon", "numba", "numpy", "scipy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # run from a source tree
+            found[name] = "not installed"
+    return found
