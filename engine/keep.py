@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..kernels.contract import Array
-from .products import Arrays, Run, Variable
+from .chunk import Run
+from .products import Arrays, Variable
 
 _UNTIED_NOTE = "a leading step axis when the weights are fresh at every step"
 

@@ -19,12 +19,13 @@ from .arguments import (
     checked_burn_in,
     random_source,
 )
+from .chunk import Run
 from .dataset import results_dataset
 from .ensemble import RandomSource, Source
 from .given import GivenSource, ensemble_dataset
 from .keep import KEEPERS
 from .plan import Plan, bytes_per_network, check_count, make_plan
-from .products import PRODUCTS, Arrays, Run, result_bytes
+from .products import PRODUCTS, Arrays, result_bytes
 from .spec import NetworkSpec, check_integer
 from .status import status_of
 from .workspace import Workspace

@@ -17,6 +17,7 @@ from ..kernels.contract import (
     JacobianProduct,
     Visited,
 )
+from .chunk import Run
 from .ensemble import Source
 
 Arrays = dict[str, Array]
@@ -175,12 +176,7 @@ def product_variables(products: Iterable[str]) -> dict[str, Variable]:
 def result_bytes(source: Source, products: Iterable[str]) -> int:
     """Memory of one network's results."""
     n = source.spec.hidden_size * source.spec.batch_size
-    sizes = {
-        "network": 1,
-        "lag": source.window.steps,
-        "step": source.window.steps,
-        "norm": 2,
-        "index": n,
-    }
+    T = source.window.steps
+    sizes = {"network": 1, "lag": T, "step": T, "norm": 2, "index": n}
     variables = product_variables(products).values()
     return 8 + sum(8 * math.prod(sizes[dim] for dim in v.dims) for v in variables)

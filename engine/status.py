@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..kernels.contract import Array
-from .products import Arrays, Run
+from .chunk import Run
+from .products import Arrays
 
 STATUS = {"ok": 0, "overflow": 1, "dead": 2, "bad_input": 3}
 """Codes of the variable ``status``.
