@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -67,12 +67,13 @@ def check_sequences(inputs: npt.ArrayLike, spec: NetworkSpec, steps: int) -> Arr
         raise InputError("inputs.shape", array.shape, f"last axis input_size = {spec.input_size}")
     if array.shape[1] < steps:
         raise InputError("steps", steps, f"at most {array.shape[1]}, the steps of inputs")
-    return array.astype(spec.precision)
+    with np.errstate(over="ignore"):  # what the precision cannot hold is infinite, a bad input
+        return array.astype(spec.precision)
 
 
 def check_names(field: str, names: Iterable[str], known: Iterable[str]) -> None:
     """Refuse an unknown name in a sequence, and a bare word in its place."""
-    if isinstance(names, str):
+    if isinstance(names, str) or not isinstance(names, Iterable):
         raise InputError(field, names, f"a sequence of {listed(known)}")
     for name in names:
         check_option(field, name, known)
@@ -94,3 +95,11 @@ def check_window(window: Window) -> None:
     if window.steps < 2 or window.burn_in > window.steps - 2:
         shown = Shown(f"{window.burn_in} + {window.steps} steps")
         raise InputError("burn_in and steps", shown, "steps >= 2 and burn_in <= steps - 2")
+
+
+def refuse_given(arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments that a given ensemble fixes itself."""
+    defaults = {"networks": None, "steps": None, "seed": 0, "inputs": "gaussian", "loss": "last"}
+    for name, value in arguments.items():
+        if not isinstance(value, type(defaults[name])) or value != defaults[name]:
+            raise InputError(name, value, "nothing, for a given ensemble has its own")

@@ -136,5 +136,6 @@ def _checked(ensemble: xr.Dataset, name: str, shape: dict[str, int], precision: 
         raise InputError(f"ensemble.{name}", Shown(f"({found})"), f"({allowed})")
     if variable.dtype.kind not in "fiu":
         raise InputError(f"ensemble.{name}.dtype", Shown(variable.dtype), "real numbers")
-    values: Array = variable.transpose(*shape).values.astype(precision)
+    with np.errstate(over="ignore"):  # what the precision cannot hold is infinite, a bad input
+        values: Array = variable.transpose(*shape).values.astype(precision)
     return values

@@ -29,6 +29,8 @@ def gradients(run: Run) -> Arrays:
         exponents = {name: result.sum_exponent[:, k] for k, name in enumerate(parts)}
     else:
         parts, exponents = _terms(run)
+    if parts["U"].shape[-1] == 0:  # not driven
+        parts["U"] = np.zeros((*parts["U"].shape[:-1], run.spec.input_size))
     arrays = {}
     for name, value in parts.items():
         exponent = exponents[name].reshape(

@@ -18,6 +18,7 @@ from .arguments import (
     check_window,
     checked_burn_in,
     random_source,
+    refuse_given,
 )
 from .chunk import Run
 from .dataset import results_dataset
@@ -103,6 +104,8 @@ def measure(
         workers = check_integer("workers", workers, 1, 1024)
     source: Source
     if isinstance(spec, xr.Dataset):
+        own = {"networks": networks, "steps": steps, "seed": seed, "inputs": inputs, "loss": loss}
+        refuse_given(own)
         given = GivenSource.from_dataset(spec, checked_burn_in(burn_in))
         source, count = given, given.networks
         check_window(source.window)

@@ -102,13 +102,18 @@ def jacobian(run: Run) -> Arrays:
         rows=run.take("jacobian.rows", 2, size, size),
         row_exponent=run.take("jacobian.row_exponent", size, dtype=np.int32),
     )
+    for array in (product.frobenius_square, product.spectral, product.singular_square):
+        array[:] = np.nan  # what an overflow leaves
+    for array in (product.exponent, product.singular_exponent):
+        array[:] = 0
     run.launch("jacobian", run.window.burn_in, run.ensemble, run.tape, product)
     frobenius = log_norm(product.frobenius_square, product.exponent)
     spectral = log_norm(product.spectral.astype(np.float64) ** 2, product.exponent)
     singular = log_norm(product.singular_square, product.singular_exponent)
-    norms = (0.5 * np.logaddexp.reduce(2 * frobenius, axis=1), spectral.max(axis=1))
+    with np.errstate(invalid="ignore"):  # NaN: a bad network, which its status tells
+        frobenius = 0.5 * np.logaddexp.reduce(2 * frobenius, axis=1)
     return {
-        "log_jacobian_norm": np.stack(norms, axis=1),
+        "log_jacobian_norm": np.stack((frobenius, spectral.max(axis=1)), axis=1),
         "log_singular_value": -np.sort(-singular.reshape(run.count, B * size), axis=1),
     }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..kernels.activations import ACTIVATIONS
 from ..kernels.cells import CELLS
@@ -26,9 +27,31 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "precision": tuple(FORMATS),
 }
 SIZES = ("hidden_size", "input_size", "batch_size")
-SCALES = ("weight_scale", "input_scale", "bias_scale")
-POSITIVE = ("slope", "norm_scale")
 LARGEST_SIZE = 2**20
+
+
+class Rule(NamedTuple):
+    """Which finite numbers a field may have."""
+
+    allowed: str
+    holds: Callable[[float], bool]
+
+
+ANY = Rule("a finite number", lambda x: True)
+NOT_NEGATIVE = Rule("a finite number >= 0", lambda x: x >= 0)
+# factors that are divided by, so that their inverse must exist in either precision
+POSITIVE = Rule("a number from 1e-30 to 1e30", lambda x: 1e-30 <= x <= 1e30)
+NOT_ZERO = Rule("a number of magnitude 1e-30 to 1e30", lambda x: 1e-30 <= abs(x) <= 1e30)
+
+NUMBERS: dict[str, Rule] = {
+    "slope": POSITIVE,
+    "weight_scale": NOT_NEGATIVE,
+    "input_scale": NOT_NEGATIVE,
+    "bias_scale": NOT_NEGATIVE,
+    "skip": ANY,
+    "branch": NOT_ZERO,
+    "norm_scale": POSITIVE,
+}
 
 
 class GateBias(Mapping[str, float]):
@@ -128,12 +151,8 @@ class NetworkSpec:
             set_field(self, "input_size", self.hidden_size)
         for name in SIZES:
             set_field(self, name, check_integer(name, getattr(self, name), 1, LARGEST_SIZE))
-        for name in SCALES:
-            set_field(self, name, _check_number(name, getattr(self, name), "a finite number >= 0"))
-        for name in POSITIVE:
-            set_field(self, name, _check_number(name, getattr(self, name), "a finite number > 0"))
-        set_field(self, "skip", _check_number("skip", self.skip, "a finite number"))
-        set_field(self, "branch", _check_number("branch", self.branch, "a finite number != 0"))
+        for name, rule in NUMBERS.items():
+            set_field(self, name, _check_number(name, getattr(self, name), rule))
         if not isinstance(self.tied, bool):
             raise InputError("tied", self.tied, "true or false")
         set_field(self, "gate_bias", self._checked_gate_bias())
@@ -146,7 +165,7 @@ class NetworkSpec:
             _check_choice("gate_bias", gate, gates)
         return GateBias(
             {
-                gate: _check_number(f"gate_bias.{gate}", value, "a finite number")
+                gate: _check_number(f"gate_bias.{gate}", value, ANY)
                 for gate, value in self.gate_bias.items()
             }
         )
@@ -209,11 +228,11 @@ def check_integer(name: str, value: Any, low: int, high: int) -> int:
     raise InputError(name, value, f"an integer from {low} to {high}")
 
 
-def _check_number(name: str, value: Any, allowed: str) -> float:
-    number = not isinstance(value, bool) and isinstance(value, Real)
-    finite = number and math.isfinite(value)
-    bounds = {">= 0": lambda x: x >= 0, "> 0": lambda x: x > 0, "!= 0": lambda x: x != 0}
-    condition = bounds.get(allowed.removeprefix("a finite number").strip(), lambda x: True)
-    if not finite or not condition(value):
-        raise InputError(name, value, allowed)
-    return float(value)
+def _check_number(name: str, value: Any, rule: Rule) -> float:
+    number = math.nan
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):  # an integer beyond every float
+            number = float(value)
+    if not math.isfinite(number) or not rule.holds(number):
+        raise InputError(name, value, rule.allowed)
+    return number

@@ -13,7 +13,7 @@ STATUS = {"ok": 0, "overflow": 1, "dead": 2, "bad_input": 3}
 
 ok : measured.
 overflow : a state, weight or gradient left the range of its format in a single step.
-dead : the gradient is exactly zero within the measured window.
+dead : dL/dnet is exactly zero at the first or last lag, or at the lag that the rate starts from.
 bad_input : NaN or infinity among the given weights, states or inputs.
 """
 
@@ -24,10 +24,10 @@ def status_of(run: Run, results: Arrays) -> Array:
     dead = np.zeros(run.count, bool)
     if run.has_adjoint:
         overflow |= ~_finite(run.adjoint.square)
-        dead = run.adjoint.square[:, -1] == 0
+        between = [0, run.window.burn_in, -1]  # the lags that the rate is taken from
+        dead = (run.adjoint.square[:, between] == 0).any(axis=1)
     if "log_jacobian_norm" in results:
-        norms = results["log_jacobian_norm"].reshape(run.count, -1)
-        overflow |= ~(norms < np.inf).all(axis=1)
+        overflow |= ~(results["log_jacobian_norm"] < np.inf).all(axis=(1, 2))
     codes = np.full(run.count, STATUS["ok"], np.int8)
     codes[dead] = STATUS["dead"]
     codes[overflow] = STATUS["overflow"]

@@ -1,7 +1,7 @@
 """The activation functions of the ``rnn`` cell: value and derivative, once each.
 
 Every function takes a scalar z and returns (phi(z), phi'(z)) in the bound format. At a kink the
-derivative is the one from the left, as automatic differentiation libraries take it for relu.
+derivative is the smaller of the two sides, as automatic differentiation libraries take it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def erf(z):
 
 
 def hard_tanh(z):
-    """Phi(z) = z clipped to [-1, 1]."""
+    """Phi(z) = z clipped to [-1, 1]; phi'(+-1) = 0."""
     clipped = real(-1.0) if z < real(-1.0) else (real(1.0) if z > real(1.0) else z)
     inside = (z > real(-1.0)) & (z < real(1.0))
     return clipped, (real(1.0) if inside else real(0.0))

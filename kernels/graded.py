@@ -15,8 +15,8 @@ from .targets.cpu import normalise_row, spectral_norm
 NEGLIGIBLE = -4000
 """2^NEGLIGIBLE is zero in every format; exponents are clamped here before they are used."""
 
-FAR_APART = 60
-"""Rows whose exponents differ by more are orthogonalised by projection alone."""
+EMPTY = -(2**30)
+"""Exponent of a row that is exactly zero."""
 
 
 def multiply_rows(R, rows, exponent, out):
@@ -26,23 +26,20 @@ def multiply_rows(R, rows, exponent, out):
         top = leading_exponent(R[i], exponent, i)
         out[i] = real(0.0)
         for j in range(i, n):
-            factor = R[i, j] * power_of_two(max(exponent[j] - top, NEGLIGIBLE))
-            for c in range(n):
-                out[i, c] += factor * rows[j, c]
+            if R[i, j] != real(0.0):  # else the exponent may be out of every range
+                factor = R[i, j] * power_of_two(max(exponent[j] - top, NEGLIGIBLE))
+                for c in range(n):
+                    out[i, c] += factor * rows[j, c]
         rows[i] = out[i]
-        exponent[i] = top + normalise_row(rows[i])
+        exponent[i] = top + normalise_row(rows[i]) if rows[i].any() else EMPTY
 
 
 def leading_exponent(row, exponent, start):
-    """The largest exponent among row[j] 2^exponent[j], j >= start; 0 if all are zero."""
-    top = 0
-    found = False
+    """The largest exponent among row[j] 2^exponent[j], j >= start."""
+    top = EMPTY
     for j in range(start, row.size):
         if row[j] != real(0.0):
-            e = exponent[j] + exponent_of(abs(row[j]))
-            if not found or e > top:
-                top = e
-            found = True
+            top = max(top, exponent[j] + exponent_of(abs(row[j])))
     return top
 
 
@@ -94,7 +91,7 @@ def rotate(rows, exponent, i, j, tolerance):
     if abs(gamma) <= tolerance * np.sqrt(alpha * beta):
         return 0
     apart = exponent[i] - exponent[j]
-    if apart > FAR_APART:
+    if apart > MANTISSA_BITS // 2 + 5:  # what the small row changes in the large one is lost
         y -= (gamma / alpha) * x
     else:
         ratio = power_of_two(-apart)

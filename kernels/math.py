@@ -126,13 +126,16 @@ def rotate_quadrant(quadrant, sine, cosine):
 
 
 def sine_cosine(x):
-    """sin x and cos x; the absolute error grows like 1e-16 |x| beyond |x| about 1e5."""
+    """sin x and cos x; the absolute error grows like eps |x|, and both stay within [-1, 1]."""
     k = np.floor(x * real(0.6366197723675814) + real(0.5))
     # pi/2 in four parts, the first three of 11 bits: k * part is exact in either format
     r = ((x - k * real(1.5703125)) - k * real(0.0004837512969970703)) - k * real(
         7.549533620476723e-08
     )
     r = r - k * real(2.563344151594519e-12)
+    # for angles so large that nothing is left of the reduction, a sine is still at most 1
+    quarter_turn = real(0.7853981633974483)
+    r = -quarter_turn if r < -quarter_turn else (quarter_turn if r > quarter_turn else r)
     return rotate_quadrant(k, sine_polynomial(r), cosine_polynomial(r))
 
 

@@ -25,7 +25,7 @@ FORMATS: dict[str, dict[str, Any]] = {
         "integer": np.int32,
         "MANTISSA_BITS": 23,
         "EXPONENT_BIAS": 127,
-        "SCALE_LIMIT": 40,
+        "SCALE_LIMIT": 60,
         "RESCALE_AT": 20,
     },
 }

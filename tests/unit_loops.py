@@ -13,6 +13,10 @@ from gradhorizon.kernels.specialise import specialise
 Array = np.ndarray
 
 
+def scalar(x: Any) -> Any:
+    """What the loops call; bound by `specialise`."""
+
+
 def one_loop(x: Any, out: Any) -> None:
     for i in range(x.size):
         out[i] = scalar(x[i])
@@ -23,39 +27,26 @@ def pair_loop(x: Any, first: Any, second: Any) -> None:
         first[i], second[i] = scalar(x[i])
 
 
-def scalar(x: Any) -> Any:
-    """What the loops call; bound by `specialise`."""
+LOOPS = {1: one_loop, 2: pair_loop}
 
 
-def compiled_loop(function: Callable[..., Any], precision: str, outputs: int = 1) -> Any:
-    """The loop over `function`, not cached on disk, so that its code can be inspected."""
-    loop = one_loop if outputs == 1 else pair_loop
+def compiled_loop(
+    function: Callable[..., Any], precision: str, outputs: int, entry: bool = True
+) -> Any:
+    """The loop over a function with one or two results; entry: to be called from Python."""
     name = f"{function.__module__.rpartition('.')[2]}_{function.__name__}_{precision}"
-    return specialise(loop, name, entry=False, scalar=function, **FORMATS[precision])
+    return specialise(LOOPS[outputs], name, entry, scalar=function, **FORMATS[precision])
 
 
-def evaluate(function: Callable[..., Any], x: Any, precision: str, outputs: int = 1) -> Any:
+def evaluate(function: Callable[..., Any], x: Any, precision: str, outputs: int = 1) -> list[Array]:
     """Values of a scalar kernel function at `x`, compiled."""
     x = np.atleast_1d(np.asarray(x, precision))
     results = [np.empty_like(x) for _ in range(outputs)]
-    runner(function, precision, outputs)(x, *results)
-    return results[0] if outputs == 1 else results
+    compiled_loop(function, precision, outputs)(x, *results)
+    return results
 
 
-def evaluate_plain(function: Callable[..., Any], x: Any, outputs: int = 1) -> Any:
+def evaluate_plain(function: Callable[..., Any], x: Any, outputs: int = 1) -> list[Array]:
     """The same in float64, the source run as plain Python."""
-    values = [function(np.float64(e)) for e in np.atleast_1d(x)]
-    return np.array(values) if outputs == 1 else list(np.array(values).T)
-
-
-_runners: dict[tuple[Any, ...], Any] = {}
-
-
-def runner(function: Callable[..., Any], precision: str, outputs: int) -> Any:
-    """A loop that Python may call; the inner loops of `specialise` have no wrapper for that."""
-    key = (function, precision, outputs)
-    if key not in _runners:
-        loop = one_loop if outputs == 1 else pair_loop
-        name = f"{function.__module__.rpartition('.')[2]}_{function.__name__}_{precision}"
-        _runners[key] = specialise(loop, name, scalar=function, **FORMATS[precision])
-    return _runners[key]
+    values = np.array([function(np.float64(e)) for e in np.atleast_1d(x)])
+    return list(values.reshape(len(values), outputs).T)

@@ -12,7 +12,7 @@ overflows; powers of two make the rescaling exact.
 from __future__ import annotations
 
 from ..math import power_of_two
-from ..precision import real
+from ..precision import RESCALE_AT, real
 from ..targets.cpu import barrier, lanes, matvec, normalise, scale, square_norm
 
 
@@ -40,20 +40,28 @@ def adjoint(k, first, ensemble, tape, sweep):
         t = steps - 1 - lag
         if lag < ensemble.readout_gradient.shape[1]:
             exponent = add_loss(ensemble.readout_gradient[k, lag], cotangent, exponent)
-        total = real(0.0)
         W = ensemble.W_transposed[k, min(t, last)]
         for b in range(sequences):
             delta = tape.net[k, t, b]
             pull_to_net(tape.dz[k, t, b], cotangent[b], delta)
             pull_to_state(tape.ds[k, t, b], cotangent[b], previous[b])
             barrier()
-            total += square_norm(delta)
             matvec(W, delta.reshape(gates * units), previous[b, 0])
             barrier()
-        sweep.square[k, lag] = total
-        sweep.exponent[k, lag] = exponent
+        shift = make_square_safe(tape.net[k, t])
+        sweep.square[k, lag] = square_norm(tape.net[k, t])
+        sweep.exponent[k, lag] = exponent + shift
         cotangent, previous = previous, cotangent
         exponent += normalise(cotangent)
+
+
+def make_square_safe(delta):
+    """Divide dL/dnet by 2^k where its squared norm would leave the format; returns k, else 0."""
+    square = square_norm(delta)
+    limit = power_of_two(2 * RESCALE_AT)
+    if square * limit < real(1.0) or square > limit:
+        return normalise(delta)
+    return 0
 
 
 def add_loss(gradient, cotangent, exponent):

@@ -3,18 +3,18 @@
 Here alone the cell's equations are evaluated. The backward and the tangent sweeps are linear and
 run on the coefficients dz, ds that this sweep leaves on the tape.
 
-Over- and underflow. Every activation we know is bounded or becomes homogeneous of degree one
-(phi(c z) = c phi(z), c > 0) for large and for small arguments. The state may therefore be kept
-as h 2^k: once k exceeds `SCALE_LIMIT` the activation is evaluated at 2^SCALE_LIMIT times the
-stored state, where it is homogeneous to rounding. Powers of two are exact, so that a network
-that never needs a scale is not changed by one bit.
+Over- and underflow. The state is kept as h 2^k. For |k| up to `SCALE_LIMIT` the cell is evaluated
+at its true scale; beyond, at 2^+-SCALE_LIMIT times the stored state, where every activation is
+homogeneous of degree one to rounding (phi(c z) = c phi(z), c > 0), or bounded and lost beside a
+state of that size, or has left zero at once (phi(0) != 0). Powers of two are exact, so that a
+network that never needs a scale is not changed by one bit.
 """
 
 from __future__ import annotations
 
 from ..cells.rnn import linearise, step
 from ..math import power_of_two
-from ..precision import SCALE_LIMIT, real
+from ..precision import RESCALE_AT, SCALE_LIMIT, real
 from ..targets.cpu import barrier, gemm, lanes, magnitude, matvec, normalise, scale
 
 
@@ -83,21 +83,21 @@ def advance(k, t, b, tape, case, parameters, skip, branch):
     exponent = tape.exponent[k, t, b]
     z, s, new = tape.net[k, t, b], tape.state[k, t, b], tape.state[k, t + 1, b]
     dz, ds = tape.dz[k, t, b], tape.ds[k, t, b]
-    if exponent == 0:
-        apply_cell(case, z, s, parameters, new, dz, ds)
-    else:
-        effective = min(max(exponent, -SCALE_LIMIT), SCALE_LIMIT)
-        up, down = power_of_two(effective), power_of_two(-effective)
-        scale(z, up)
-        scale(s, up)
-        apply_cell(case, z, s, parameters, new, dz, ds)
-        scale(z, down)
-        scale(s, down)
-        scale(new, down)
+    effective = min(max(exponent, -SCALE_LIMIT), SCALE_LIMIT)
+    if effective != 0:
+        scale(z, power_of_two(effective))
+        scale(s, power_of_two(effective))
+    apply_cell(case, z, s, parameters, new, dz, ds)
     if skip != real(0.0) or branch != real(1.0):
         add_skip(s, skip, branch, new, dz, ds)
-    tape.exponent[k, t + 1, b] = exponent
-    tape.exponent[k, t + 1, b] += normalise(new)
+    if effective != 0:
+        scale(z, power_of_two(-effective))
+        scale(s, power_of_two(-effective))
+        if exponent < -SCALE_LIMIT and magnitude(new) > power_of_two(-RESCALE_AT):
+            exponent = 0  # f(0) is not 0: one step leads back from any tiny state
+        else:
+            scale(new, power_of_two(-effective))
+    tape.exponent[k, t + 1, b] = exponent + normalise(new)
 
 
 def apply_equations(z, s, parameters, out, dz, ds):

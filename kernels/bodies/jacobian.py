@@ -7,9 +7,11 @@ ones (the discrete QR method; Benettin et al. 1980, Dieci, Russell and Van Vleck
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..graded import frobenius_square, multiply_rows, singular_squares, top_singular
 from ..precision import real
-from ..targets.cpu import orthonormalise
+from ..targets.cpu import magnitude, orthonormalise
 from .tangent import push
 
 
@@ -44,6 +46,9 @@ def jacobian(k, first, ensemble, tape, product):
             W = ensemble.W[k, min(t, last)]
             push(W, tape.dz[k, t, b], tape.ds[k, t, b], tangent, product.work[k], other)
             tangent, other = other, tangent
+            if not np.isfinite(magnitude(tangent)):
+                product.spectral[k, b, lag:] = real(np.inf)
+                break
             factor = orthonormalise(tangent.reshape(size, size))
             multiply_rows(factor, rows, exponent, scratch)
             record(k, b, lag, rows, exponent, scratch, product)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from gradhorizon.engine import NetworkSpec, measure, sample
 
 SIZES = {16: 512, 64: 128, 128: 32}

@@ -1,0 +1,225 @@
+"""NetworkSpec: every field checked once, with one clear line; hashing and round trips."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import pickle
+import tomllib
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gradhorizon.engine import InputError, NetworkSpec, measure
+from gradhorizon.kernels.activations import ACTIVATIONS
+
+INF, NAN = math.inf, math.nan
+NOT_NUMBERS = (NAN, INF, -INF, "1", None, [1.0], True, 1j, 10**400)
+NOT_NAMES = ("", "Tanh", " tanh", None, 3, ["tanh"], b"tanh", "no such thing\nat all")
+NOT_SIZES = (0.5, 2.0, "8", None, True, -1, 2**20 + 1, NAN, [8])
+
+INVALID: dict[str, tuple[Any, ...]] = {
+    "cell": NOT_NAMES,
+    "activation": NOT_NAMES,
+    "weights": NOT_NAMES,
+    "normalization": NOT_NAMES,
+    "precision": (*NOT_NAMES, "float16", "double", np.float32),
+    "hidden_size": (*NOT_SIZES, 0),
+    "input_size": NOT_SIZES,
+    "batch_size": (*NOT_SIZES, 0),
+    "slope": (*NOT_NUMBERS, 0.0, -1.0, 1e-31, 1e31),
+    "norm_scale": (*NOT_NUMBERS, 0.0, -1.0),
+    "weight_scale": (*NOT_NUMBERS, -1e-9),
+    "input_scale": (*NOT_NUMBERS, -1.0),
+    "bias_scale": (*NOT_NUMBERS, -1.0),
+    "skip": NOT_NUMBERS,
+    "branch": (*NOT_NUMBERS, 0.0, -0.0, 1e-31, -1e31),
+    "tied": (0, 1, "true", None, 1.0),
+    "gate_bias": (None, 1.0, "hidden", ["hidden"], {"forget": 1.0}, {3: 1.0}),
+}
+
+finite = st.floats(-5, 5, allow_subnormal=False)
+scales = st.floats(0, 5, allow_subnormal=False)
+positive = st.floats(0.01, 5)
+SPECS = st.builds(
+    NetworkSpec,
+    activation=st.sampled_from(list(ACTIVATIONS)),
+    slope=positive,
+    hidden_size=st.integers(1, 6),
+    input_size=st.integers(0, 6),
+    weight_scale=scales,
+    weights=st.sampled_from(["gaussian", "orthogonal", "uniform", "identity", "pytorch"]),
+    input_scale=scales,
+    bias_scale=scales,
+    gate_bias=st.dictionaries(st.just("hidden"), finite),
+    tied=st.booleans(),
+    skip=finite,
+    branch=finite.filter(lambda x: abs(x) >= 1e-30),
+    batch_size=st.integers(1, 3),
+    precision=st.sampled_from(["float64", "float32"]),
+)
+
+
+def assert_one_line(error: InputError, field: str) -> None:
+    message = str(error)
+    assert message.startswith(field)
+    assert "\n" not in message
+    assert "is not allowed; allowed: " in message
+    assert len(message) < 400
+
+
+CASES = [(field, value) for field, values in INVALID.items() for value in values]
+
+
+@pytest.mark.parametrize("field, value", CASES, ids=lambda x: repr(x)[:24])
+def test_invalid_values(field: str, value: Any) -> None:
+    """One line that names the field, the value and what is allowed."""
+    with pytest.raises(InputError) as caught:
+        NetworkSpec(**{field: value})
+    assert_one_line(caught.value, field)
+
+
+@pytest.mark.parametrize("value", [NAN, INF, "1", None, True])
+def test_invalid_gate_bias_names_the_gate(value: Any) -> None:
+    with pytest.raises(InputError, match=r"^gate_bias\.hidden: "):
+        NetworkSpec(gate_bias={"hidden": value})
+
+
+def test_every_field_is_covered() -> None:
+    assert set(INVALID) == {f.name for f in dataclasses.fields(NetworkSpec)}
+
+
+def test_defaults() -> None:
+    """The defaults of the public interface."""
+    spec = NetworkSpec()
+    assert dataclasses.asdict(spec) | {"gate_bias": {}} == {
+        "cell": "rnn",
+        "activation": "tanh",
+        "slope": 1.0,
+        "hidden_size": 64,
+        "input_size": 64,
+        "weight_scale": 1.0,
+        "weights": "gaussian",
+        "input_scale": 1.0,
+        "bias_scale": 0.0,
+        "gate_bias": {},
+        "tied": True,
+        "skip": 0.0,
+        "branch": 1.0,
+        "normalization": "none",
+        "norm_scale": 1.0,
+        "batch_size": 1,
+        "precision": "float64",
+    }
+    assert dict(spec.gate_bias) == {}
+    assert NetworkSpec(hidden_size=5).input_size == 5
+
+
+def test_numbers_are_normalised() -> None:
+    """NumPy and rational numbers are taken, and stored as Python's own, so that specs compare."""
+    spec = NetworkSpec(
+        hidden_size=np.int64(8), weight_scale=np.float32(0.5), slope=2, skip=Fraction(1, 4)
+    )
+    assert type(spec.hidden_size) is int
+    assert type(spec.weight_scale) is float
+    assert type(spec.slope) is float
+    assert spec == NetworkSpec(hidden_size=8, weight_scale=0.5, slope=2.0, skip=0.25)
+
+
+def test_frozen_and_keyword_only() -> None:
+    spec = NetworkSpec()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        spec.slope = 2.0  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        NetworkSpec("rnn")  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        spec.gate_bias["hidden"] = 1.0  # type: ignore[index]
+
+
+def test_the_callers_mapping_is_copied() -> None:
+    table = {"hidden": 1.0}
+    spec = NetworkSpec(gate_bias=table)
+    table["hidden"] = 2.0
+    assert spec.gate_bias["hidden"] == 1.0
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@given(SPECS)
+def test_round_trips_and_hash(spec: NetworkSpec) -> None:
+    """JSON, TOML, dict, pickle and replace all give an equal spec with an equal hash."""
+    copies = [
+        NetworkSpec.from_json(spec.to_json()),
+        NetworkSpec.from_toml(spec.to_toml()),
+        NetworkSpec.from_dict(spec.to_dict()),
+        pickle.loads(pickle.dumps(spec)),
+        dataclasses.replace(spec),
+    ]
+    for copy in copies:
+        assert copy == spec
+        assert hash(copy) == hash(spec)
+    assert json.loads(spec.to_json()) == tomllib.loads(spec.to_toml()) == spec.to_dict()
+    assert dataclasses.replace(spec, slope=spec.slope + 1) != spec
+    assert "\n" not in spec.to_json()
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(SPECS)
+def test_every_valid_spec_can_be_measured(spec: NetworkSpec) -> None:
+    """Anything that is accepted runs, and networks with status 0 have numbers."""
+    products = ("trajectory", "gradient", "weights", "jacobian")
+    data = measure(spec, networks=2, steps=4, products=products)
+    assert set(np.unique(data.status)) <= {0, 1, 2}
+    ok = data.isel(network=data.status.values == 0)
+    for name in ("mean_derivative", "rate", "log_grad_W"):
+        assert not np.isnan(ok[name]).any(), name
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@given(
+    field=st.sampled_from(list(INVALID)),
+    value=st.one_of(
+        st.none(),
+        st.booleans(),
+        st.text(),
+        st.binary(),
+        st.integers(),
+        st.floats(),
+        st.lists(st.integers()),
+        st.dictionaries(st.text(), st.text()),
+        st.complex_numbers(),
+    ),
+)
+def test_any_value_is_taken_or_refused_in_one_line(field: str, value: Any) -> None:
+    """No value of any type ends in another exception than InputError."""
+    try:
+        spec = NetworkSpec(**{field: value})
+    except InputError as error:
+        assert_one_line(error, field)
+    else:
+        assert NetworkSpec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", "[1]", "3", "null", "NaN", '{"slope": NaN}', '{"slope": 1e999}', '{"n": 3}']
+)
+def test_invalid_json(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        NetworkSpec.from_json(text)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["slope", "slope = nan", "hidden = 3", "[[a]]", 'cell = "CNN"'])
+def test_invalid_toml(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        NetworkSpec.from_toml(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_fields_list_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"hiden_size.*hidden_size"):
+        NetworkSpec.from_dict({"hiden_size": 3})

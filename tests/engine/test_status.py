@@ -1,0 +1,142 @@
+"""Divergence, death and bad input are codes of single networks, never errors or silent averages."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from gradhorizon.engine import STATUS, NetworkSpec, measure, plan, sample
+
+PRODUCTS = ("trajectory", "gradient", "weights", "jacobian")
+EACH = pytest.mark.parametrize("product", PRODUCTS)
+BAD = pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+
+
+@pytest.fixture(autouse=True)
+def no_warnings() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def assert_others_untouched(data: xr.Dataset, clean: xr.Dataset, bad: list[int]) -> None:
+    """Codes of exactly the bad networks; every bit of the others as without them."""
+    expected = np.zeros(data.sizes["network"], int)
+    expected[bad] = STATUS["bad_input"]
+    np.testing.assert_array_equal(data.status, expected)
+    good = np.flatnonzero(expected == 0)
+    for name in data.data_vars:
+        np.testing.assert_array_equal(data[name][good], clean[name][good], err_msg=name)
+
+
+@BAD
+@EACH
+def test_bad_inputs(product: str, bad: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NaN or infinity in one sequence marks the networks that read it, whatever the chunks."""
+    monkeypatch.setattr(plan, "LARGEST_CHUNK", 3)
+    spec = NetworkSpec(hidden_size=4, input_size=3)
+    inputs = np.random.default_rng(0).standard_normal((4, 10, 3))
+    arguments: dict[str, Any] = dict(networks=9, steps=8, burn_in=0, products=(product,))
+    clean = measure(spec, inputs=inputs, **arguments)
+    inputs[1, 5, 2] = bad
+    assert_others_untouched(measure(spec, inputs=inputs, **arguments), clean, [1, 5])
+    inputs[1, 5, 2], inputs[2, 9, 0] = 0.0, bad  # a step that nobody reads
+    assert (measure(spec, inputs=inputs, **arguments).status == 0).all()
+    burnt = measure(spec, inputs=inputs, **(arguments | {"burn_in": 1}))  # now it is read
+    np.testing.assert_array_equal(np.flatnonzero(burnt.status), [2, 6])
+
+
+@BAD
+@EACH
+@pytest.mark.parametrize("name", ["W", "U", "b", "input", "initial_state", "readout_gradient"])
+def test_bad_arrays_of_an_ensemble(name: str, product: str, bad: float) -> None:
+    ensemble = sample(NetworkSpec(hidden_size=4, input_size=3, batch_size=2), 5, 6)
+    clean = measure(ensemble, products=(product,))
+    ensemble[name].values[3].flat[-1] = bad
+    assert_others_untouched(measure(ensemble, products=(product,)), clean, [3])
+
+
+def test_inputs_beyond_float32() -> None:
+    """A float64 number that float32 cannot hold is a bad input, without a warning."""
+    spec = NetworkSpec(hidden_size=3, precision="float32")
+    inputs = np.zeros((2, 5, 3))
+    inputs[1, 0, 0] = 1e300
+    data = measure(spec, networks=2, steps=5, inputs=inputs, burn_in=0)
+    np.testing.assert_array_equal(data.status, [0, STATUS["bad_input"]])
+
+
+@EACH
+def test_overflow_in_one_step(product: str) -> None:
+    """Weights of 1e300 leave the range between two rescalings."""
+    spec = NetworkSpec(activation="linear", hidden_size=4, weight_scale=1e300)
+    data = measure(spec, networks=3, steps=8, products=(product,))
+    assert (data.status == STATUS["overflow"]).all()
+
+
+@EACH
+def test_overflow_does_not_reach_the_neighbours(product: str) -> None:
+    ensemble = sample(NetworkSpec(activation="relu", hidden_size=4), 5, 8)
+    clean = measure(ensemble, products=(product,))
+    ensemble["W"][2] = 1e300
+    data = measure(ensemble, products=(product,))
+    assert data.status[2] == STATUS["overflow"]
+    for name in data.data_vars:
+        keep = [0, 1, 3, 4]
+        np.testing.assert_array_equal(data[name][keep], clean[name][keep])
+
+
+def test_dead_relu() -> None:
+    """All units negative at one measured step: the gradient is zero at that lag and beyond."""
+    spec = NetworkSpec(activation="relu", hidden_size=4, input_size=4)
+    ensemble = sample(spec, 3, 8, burn_in=0)
+    ensemble["b"][:] = 5.0
+    ensemble["W"][:], ensemble["U"][:] = 0.1 * np.eye(4), np.eye(4)
+    ensemble["input"][1, 0, 3] = -100.0
+    data = measure(ensemble, products=PRODUCTS)
+    np.testing.assert_array_equal(data.status, [0, STATUS["dead"], 0])
+    assert np.isfinite(data.log_gradient[1, :4]).all()
+    assert (data.log_gradient[1, 4:] == -np.inf).all()
+    assert (data.contribution_W[1, 4:] == -np.inf).all()
+    assert np.isfinite(data.log_grad_W).all()
+    assert (data.log_jacobian_norm[1, :, 3:] == -np.inf).all()
+    assert data.rate[1] == -np.inf
+
+
+@pytest.mark.parametrize("product", ["gradient", "weights"])
+def test_ok_means_finite(product: str) -> None:
+    """Whoever averages the networks with status 0 gets a number.
+
+    The last step of this network is flat (hard tanh beyond 1), so that dL/dnet_T is exactly zero;
+    the skip path carries the gradient past it.
+    """
+    spec = NetworkSpec(activation="hard_tanh", hidden_size=3, input_size=3, skip=0.5, branch=0.5)
+    ensemble = sample(spec, 2, 8, burn_in=0)
+    ensemble["W"][:], ensemble["U"][:], ensemble["b"][:] = 0.3 * np.eye(3), np.eye(3), 0.0
+    ensemble["input"][:] = 0.1
+    ensemble["initial_state"][:] = 0.1
+    ensemble["input"][1, 0, -1] = 100.0
+    data = measure(ensemble, products=(product,))
+    ok = data.isel(network=data.status.values == 0)
+    assert 0 in ok.network.values
+    for name in ("rate", "log_grad_W", "log_grad_U", "log_grad_b"):
+        if name in ok:
+            assert np.isfinite(ok[name]).all(), name
+
+
+def test_vanished_networks_are_not_dead() -> None:
+    """A gradient of 10^-3000 is small, not zero."""
+    spec = NetworkSpec(weight_scale=1e-3, hidden_size=4)
+    data = measure(spec, networks=3, steps=1000)
+    assert (data.status == 0).all()
+    assert (data.log_gradient[:, -1] < -6000).all()
+
+
+def test_codes_are_described() -> None:
+    data = measure(NetworkSpec(hidden_size=3), networks=2, steps=4)
+    for name, code in STATUS.items():
+        assert f"{code} {name}" in data.status.attrs["long_name"]
+    assert data.status.dtype.kind == "i"

@@ -1,0 +1,91 @@
+"""A float32 kernel must not compute in float64: one bare literal would make it do so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import pytest
+from numba import types
+from unit_loops import compiled_loop
+
+from gradhorizon.kernels import math, random
+from gradhorizon.kernels.activations import ACTIVATIONS
+from gradhorizon.kernels.bodies import adjoint, forward, trajectory, weights
+from gradhorizon.kernels.graded import frobenius_square, rotate
+from gradhorizon.kernels.precision import FORMATS
+from gradhorizon.kernels.specialise import specialise
+from gradhorizon.kernels.targets import cpu
+
+ARITHMETIC = re.compile(
+    r"\b(fadd|fsub|fmul|fdiv|fneg|frem|fpext|fptrunc|fptosi)\b[^\n]*\bdouble\b"
+    r"|x double>|call[^\n]*\bdouble @llvm"
+)
+"""Operations on float64 in LLVM's text. A comparison of array sizes alone may pass."""
+
+f1, f2, f3 = (types.Array(types.float32, d, "C") for d in (1, 2, 3))
+word, integer, index = types.uint64, types.int32, types.int64
+
+PRIMITIVES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "matvec": (cpu.matvec, (f2, f1, f1)),
+    "scale": (cpu.scale, (f2, types.float32)),
+    "square_norm": (cpu.square_norm, (f2,)),
+    "normalise": (cpu.normalise, (f2,)),
+    "normalise_row": (cpu.normalise_row, (f1,)),
+    "variance": (trajectory.variance, (f1,)),
+    "outer_square": (weights.outer_square, (f2, f2)),
+    "copy_scaled": (weights.copy_scaled, (f1, types.float32, f1)),
+    "pull_to_net": (adjoint.pull_to_net, (f3, f2, f2)),
+    "pull_to_state": (adjoint.pull_to_state, (f3, f2, f2)),
+    "add_loss": (adjoint.add_loss, (f2, f3, index)),
+    "add_skip": (forward.add_skip, (f2, types.float32, types.float32, f2, f3, f3)),
+    "rotate": (rotate, (f2, types.Array(integer, 1, "C"), index, index, types.float32)),
+    "frobenius_square": (frobenius_square, (f2, types.Array(integer, 1, "C"))),
+    "tile_single": (random.tile_single, (index, word, word, word, f1)),
+}
+
+
+def llvm(dispatcher: Any, signature: tuple[Any, ...]) -> str:
+    dispatcher.compile(signature)
+    return str(dispatcher.inspect_llvm(dispatcher.signatures[-1]))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_unit_loops_know_no_double(name: str) -> None:
+    """The optimised loop over an activation does not mention the type at all."""
+    loop = compiled_loop(ACTIVATIONS[name], "float32", 2, entry=False)
+    code = llvm(loop, (f1, f1, f1))
+    assert "float" in code
+    assert not re.search(r"^(?!declare).*\bdouble\b", code, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["exp_and_expm1", "sine_cosine_turns", "erfc_and_gauss"])
+def test_scalar_functions_know_no_double(name: str) -> None:
+    """Nor does the loop over a function of `math`."""
+    loop = compiled_loop(getattr(math, name), "float32", 2, entry=False)
+    code = llvm(loop, (f1, f1, f1))
+    assert not re.search(r"^(?!declare).*\bdouble\b", code, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_primitives_do_no_double_arithmetic(name: str) -> None:
+    """The pieces of the sweeps add, multiply and convert nothing in float64."""
+    function, signature = PRIMITIVES[name]
+    bound = specialise(
+        function, "inspected_float32", entry=False, pair=random.normal_pair, **FORMATS["float32"]
+    )
+    code = llvm(bound, signature)
+    assert "float" in code
+    assert not ARITHMETIC.search(code)
+
+
+def test_the_inspection_sees_a_bare_literal() -> None:
+    """The same inspection finds float64 in a function that is written wrongly."""
+
+    def wrong(x: Any, out: Any) -> None:
+        for i in range(x.size):
+            out[i] = 2.1 * x[i]
+
+    assert ARITHMETIC.search(llvm(numba.njit(wrong), (f1, f1)))

@@ -1,0 +1,115 @@
+"""The CPU primitives that the sweeps are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradhorizon.kernels.precision import FORMATS
+from gradhorizon.kernels.specialise import specialise
+from gradhorizon.kernels.targets import cpu
+
+PRECISIONS = pytest.mark.parametrize("precision", ["float64", "float32"])
+
+
+def compiled(function: Callable[..., Any], precision: str) -> Any:
+    return specialise(function, f"test_{precision}", **FORMATS[precision])
+
+
+def normal(*shape: int, precision: str = "float64", seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(precision)
+
+
+@PRECISIONS
+@pytest.mark.parametrize("rows, columns", [(1, 1), (3, 5), (4, 4), (7, 2), (8, 33), (13, 64)])
+def test_matvec_adds_the_product(rows: int, columns: int, precision: str) -> None:
+    """Any number of rows about the blocks of four, within n eps sum |a x|."""
+    a, x = normal(rows, columns, precision=precision), normal(columns, precision=precision, seed=1)
+    start = normal(rows, precision=precision, seed=2)
+    out = start.copy()
+    compiled(cpu.matvec, precision)(a, x, out)
+    want = start.astype(float) + a.astype(float) @ x.astype(float)
+    bound = (columns + 1) * np.finfo(precision).eps * (np.abs(a) @ np.abs(x) + np.abs(start))
+    assert (np.abs(out - want) <= bound).all()
+
+
+@PRECISIONS
+@pytest.mark.parametrize("exponent", [-1000, -120, -106, -26, 0, 15, 95, 105, 120, 1000])
+def test_normalise_is_exact(exponent: int, precision: str) -> None:
+    """array 2^k is unchanged; a size outside the safe range returns to about 1, any other stays."""
+    bias = FORMATS[precision]["EXPONENT_BIAS"]
+    if abs(exponent) > bias - 4:
+        pytest.skip("outside the format")
+    array = np.ldexp(normal(3, 4, precision=precision), exponent)
+    before = array.astype(float)
+    k = compiled(cpu.normalise, precision)(array)
+    np.testing.assert_array_equal(np.ldexp(array.astype(float), k), before)
+    if abs(exponent) > FORMATS[precision]["RESCALE_AT"] + 4:  # 12 numbers: a size of about 2^3
+        assert 1 <= np.abs(array).sum() < 2
+    elif abs(exponent) < FORMATS[precision]["RESCALE_AT"] - 5:
+        assert k == 0
+
+
+@PRECISIONS
+def test_normalise_row_always_scales(precision: str) -> None:
+    """Rows come back with a sum of magnitudes in [1, 2)."""
+    for exponent in (-100, -3, 0, 5, 100):
+        row = np.ldexp(normal(5, precision=precision), exponent)
+        before = row.astype(float)
+        k = compiled(cpu.normalise_row, precision)(row)
+        assert 1 <= np.abs(row).sum() < 2
+        np.testing.assert_array_equal(np.ldexp(row.astype(float), k), before)
+
+
+@PRECISIONS
+@pytest.mark.parametrize("function", [cpu.normalise, cpu.normalise_row])
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf, -np.inf])
+def test_nothing_to_normalise(function: Callable[..., Any], value: float, precision: str) -> None:
+    """Zero, infinite and NaN arrays stay what they are, with exponent 0."""
+    array = np.full(4, value, precision)
+    before = array.copy()
+    assert compiled(function, precision)(array) == 0
+    np.testing.assert_array_equal(array, before)
+
+
+@PRECISIONS
+@pytest.mark.parametrize("function", [cpu.normalise, cpu.normalise_row])
+def test_normalise_denormal_numbers(function: Callable[..., Any], precision: str) -> None:
+    """Denormal arrays are brought into the normal range without loss."""
+    array = np.full(4, 3 * np.finfo(precision).smallest_subnormal, precision)
+    before = np.longdouble(array[0])
+    k = compiled(function, precision)(array)
+    assert np.ldexp(np.longdouble(array[0]), k) == before
+    assert 2.0 ** -FORMATS[precision]["RESCALE_AT"] < np.abs(array).sum() < 2
+
+
+@PRECISIONS
+def test_orthonormalise(precision: str) -> None:
+    """Q^T Q = I, R is upper triangular and Q R is what was given."""
+    a = normal(6, 6, precision=precision)
+    q = a.copy()
+    r = compiled(cpu.orthonormalise, precision)(q)
+    tolerance = 30 * np.finfo(precision).eps
+    np.testing.assert_allclose(q.T @ q, np.eye(6), atol=tolerance)
+    np.testing.assert_allclose(q @ r, a, atol=tolerance)
+    np.testing.assert_array_equal(np.tril(r, -1), 0)
+
+
+@PRECISIONS
+def test_reductions(precision: str) -> None:
+    """magnitude, square_norm, spectral_norm and scale against NumPy."""
+    a = normal(5, 7, precision=precision)
+    rtol = 20 * np.finfo(precision).eps
+    wide = a.astype(float)
+    for function, want in (
+        (cpu.magnitude, np.abs(wide).sum()),
+        (cpu.square_norm, (wide**2).sum()),
+        (cpu.spectral_norm, np.linalg.norm(wide, 2)),
+    ):
+        np.testing.assert_allclose(compiled(function, precision)(a), want, rtol=rtol)
+    scaled = a.copy()
+    compiled(cpu.scale, precision)(scaled, np.dtype(precision).type(0.25))
+    np.testing.assert_array_equal(scaled, a / 4)
