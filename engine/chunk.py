@@ -44,7 +44,7 @@ class Run:
             ensemble,
             run.tape,
             names.index(spec.activation) if names else 0,
-            (run.real(spec.slope),),
+            tuple(run.real(getattr(spec, name)) for name in cell.parameters),
             run.real(spec.skip),
             run.real(spec.branch),
         )

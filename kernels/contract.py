@@ -38,6 +38,8 @@ class Cell:
         Names of the state slots; the first is ``"h"``.
     step, linearise : callable
         The cell's equations, see the module's docstring.
+    parameters : tuple of str
+        Fields of the specification that the equations read, in the order of ``parameters``.
     activations : mapping
         Name -> function that may be bound to the cell's global ``phi``; empty for a cell whose
         nonlinearities are fixed.
@@ -48,6 +50,7 @@ class Cell:
     slots: tuple[str, ...]
     step: Callable[..., None]
     linearise: Callable[..., None]
+    parameters: tuple[str, ...] = ()
     activations: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
 

@@ -9,6 +9,7 @@ of its own is found by the next process.
 
 from __future__ import annotations
 
+import threading
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -34,6 +35,8 @@ INNER_FLAGS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": T
 """Nobody calls an inner function from Python; leaving out its wrappers saves compile time."""
 
 _compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
+_building = threading.RLock()
+"""Threads that start together must not each build, and then compile, a kernel of their own."""
 
 
 def specialise(
@@ -59,12 +62,13 @@ def specialise(
         The numba dispatcher, compiled for an argument type on its first call, memoised here.
     """
     key = (function, suffix, entry)
-    if key not in _compiled:
-        flags = SCALAR_FLAGS if function.__module__.startswith(SCALAR_MODULES) else SWEEP_FLAGS
-        bound = _rebuild(function, suffix, bindings)
-        flags = {**COMMON_FLAGS, **flags, **(ENTRY_FLAGS if entry else INNER_FLAGS)}
-        _compiled[key] = numba.njit(**flags)(bound)
-    return _compiled[key]
+    with _building:
+        if key not in _compiled:
+            scalar = function.__module__.startswith(SCALAR_MODULES)
+            flags = COMMON_FLAGS | (SCALAR_FLAGS if scalar else SWEEP_FLAGS)
+            flags |= ENTRY_FLAGS if entry else INNER_FLAGS
+            _compiled[key] = numba.njit(**flags)(_rebuild(function, suffix, bindings))
+        return _compiled[key]
 
 
 def _rebuild(
@@ -89,12 +93,13 @@ def switch(cases: Sequence[Callable[..., Any]], arity: int, suffix: str) -> Call
     seconds to compile, a unit loop tenths of a second.
     """
     key = (switch, suffix, arity)
-    if key not in _compiled:
-        arguments = ", ".join(f"x{i}" for i in range(arity))
-        lines = [f"def switch(case, {arguments}):"]
-        for index in range(len(cases)):
-            lines += [f"    if case == {index}:", f"        case_{index}({arguments})"]
-        scope: dict[str, Any] = {f"case_{index}": case for index, case in enumerate(cases)}
-        exec("\n".join(lines), scope)
-        _compiled[key] = numba.njit(**COMMON_FLAGS, **INNER_FLAGS)(scope["switch"])
-    return _compiled[key]
+    with _building:
+        if key not in _compiled:
+            arguments = ", ".join(f"x{i}" for i in range(arity))
+            lines = [f"def switch(case, {arguments}):"]
+            for index in range(len(cases)):
+                lines += [f"    if case == {index}:", f"        case_{index}({arguments})"]
+            scope: dict[str, Any] = {f"case_{index}": case for index, case in enumerate(cases)}
+            exec("\n".join(lines), scope)
+            _compiled[key] = numba.njit(**COMMON_FLAGS, **INNER_FLAGS)(scope["switch"])
+        return _compiled[key]

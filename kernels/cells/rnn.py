@@ -31,5 +31,6 @@ CELL = Cell(
     slots=("h",),
     step=step,
     linearise=linearise,
+    parameters=("slope",),
     activations=ACTIVATIONS,
 )

@@ -1,7 +1,7 @@
 """The main job, sampling included, beside batched NumPy in the same run.
 
-``pytest tests/benchmarks --benchmark-enable --benchmark-group-by=param:n`` prints the table; without
-the flag every benchmark runs once, so that it cannot rot.
+``pytest tests/benchmarks --benchmark-enable --benchmark-group-by=param:n`` prints the table;
+without the flag every benchmark runs once, so that it cannot rot.
 """
 
 from __future__ import annotations
