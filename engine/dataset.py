@@ -19,6 +19,19 @@ from .products import Arrays, Variable, product_variables
 from .status import STATUS
 
 
+def result_variables(
+    source: Source, products: Sequence[str], keep: Sequence[str]
+) -> dict[str, Variable]:
+    """What a measurement returns, by name."""
+    kept = kept_variables(source.spec.tied)
+    table: dict[str, Variable] = product_variables(products)
+    for name in keep:
+        table |= kept[name]
+    meaning = ", ".join(f"{code} {name}" for name, code in STATUS.items())
+    table["status"] = Variable(("network",), "1", f"what became of the network: {meaning}")
+    return table
+
+
 def results_dataset(
     source: Source, parts: list[Arrays], products: Sequence[str], keep: Sequence[str]
 ) -> xr.Dataset:
@@ -32,12 +45,7 @@ def results_dataset(
     products, keep : sequences of str
         As given to `measure`.
     """
-    kept = kept_variables(source.spec.tied)
-    table: dict[str, Variable] = product_variables(products)
-    for name in keep:
-        table |= kept[name]
-    meaning = ", ".join(f"{code} {name}" for name, code in STATUS.items())
-    table["status"] = Variable(("network",), "1", f"what became of the network: {meaning}")
+    table = result_variables(source, products, keep)
     data = xr.Dataset(
         {
             name: (v.dims, np.concatenate([p[name] for p in parts]), _attributes(v))

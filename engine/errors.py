@@ -22,7 +22,8 @@ class InputError(ValueError):
     def __init__(self, field: str, value: Any, allowed: str) -> None:
         shown = value if isinstance(value, Shown) else repr(value)
         text = " ".join(str(shown).split())
-        text = text if len(text) <= 80 else text[:77] + "..."
+        longest = 240 if isinstance(value, Shown) else 80
+        text = text if len(text) <= longest else text[: longest - 3] + "..."
         super().__init__(f"{field}: {text} is not allowed; allowed: {allowed}")
 
 

@@ -14,6 +14,15 @@ from .errors import InputError, Shown
 from .spec import NetworkSpec
 from .workspace import Workspace
 
+LONG_NAMES = {
+    "W": "recurrent weights",
+    "U": "input weights",
+    "b": "biases",
+    "input": "inputs x",
+    "initial_state": "state h before the first step",
+    "readout_gradient": "dL/dh of the loss",
+}
+
 
 def ensemble_dataset(source: Source, networks: int) -> xr.Dataset:
     """The arrays of the first `networks` networks of a source, as a labelled dataset."""
@@ -29,17 +38,18 @@ def ensemble_dataset(source: Source, networks: int) -> xr.Dataset:
         "readout_gradient": drawn.readout_gradient.swapaxes(1, 2)[:, :, ::-1],
     }
     shapes = dataset_shapes(spec, window, networks)
-    variables = {
-        name: (tuple(shapes[name]), array.reshape(tuple(shapes[name].values())).copy())
-        for name, array in arrays.items()
-    }
+    variables = {}
+    for name, array in arrays.items():
+        attributes = {"units": "1", "long_name": LONG_NAMES[name]}
+        values = array.reshape(tuple(shapes[name].values())).copy()
+        variables[name] = (tuple(shapes[name]), values, attributes)
     coordinates = {
         "gate": list(gates),
         "step": np.arange(-window.burn_in, window.steps),
         "network": np.arange(networks),
     }
-    attributes = {"spec": spec.to_json(), "burn_in": window.burn_in, "every": int(window.every)}
-    return xr.Dataset(variables, coordinates, attributes)
+    data = xr.Dataset(variables, coordinates)
+    return data.assign_attrs(spec=spec.to_json(), burn_in=window.burn_in, every=int(window.every))
 
 
 def dataset_shapes(spec: NetworkSpec, window: Window, networks: int) -> dict[str, dict[str, int]]:

@@ -21,7 +21,7 @@ from .arguments import (
     refuse_given,
 )
 from .chunk import Run
-from .dataset import results_dataset
+from .dataset import result_variables, results_dataset
 from .ensemble import RandomSource, Source
 from .given import GivenSource, ensemble_dataset
 from .keep import KEEPERS
@@ -84,7 +84,9 @@ def measure(
     -------
     xarray.Dataset
         The products' variables, network axis first, each with ``units`` and ``long_name``;
-        ``status`` (network) is 0 where all is well (`STATUS`). Lag 0 is the last step.
+        ``status`` (network) is 0 where all is well (`STATUS`). Lags of gradients and of BPTT terms
+        count back from the last step; those of ``log_jacobian_norm``, the norm of
+        ds_{t+lag}/ds_t of the state, count on from the first measured step t.
 
     Raises
     ------
@@ -114,7 +116,7 @@ def measure(
         source = random_source(spec, steps, seed, inputs, burn_in, loss)
     wanted = [*products, *(["weights"] if "gradients" in keep else [])]
     plan = make_plan(source.spec, source.window, wanted, workers)
-    check_count(count, result_bytes(source, wanted))
+    check_count(count, result_bytes(source, result_variables(source, products, keep).values()))
     blocks = plan.ranges(0, count)
 
     def run(block: tuple[int, int]) -> Arrays:

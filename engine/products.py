@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..kernels.cells import CELLS
 from ..kernels.contract import (
     Array,
     JacobianProduct,
@@ -163,7 +164,7 @@ PRODUCTS: dict[str, Product] = {
             "log_jacobian_norm": Variable(
                 ("network", "norm", "lag"),
                 "nats",
-                "ln of the norm of the product of step Jacobians",
+                "ln of |ds(t + lag)/ds(t)|, t the first measured step",
             ),
             "log_singular_value": Variable(
                 ("network", "index"), "nats", "ln of the singular values at the largest lag"
@@ -178,10 +179,11 @@ def product_variables(products: Iterable[str]) -> dict[str, Variable]:
     return {name: v for product in products for name, v in PRODUCTS[product].variables.items()}
 
 
-def result_bytes(source: Source, products: Iterable[str]) -> int:
-    """Memory of one network's results."""
-    n = source.spec.hidden_size * source.spec.batch_size
-    T = source.window.steps
-    sizes = {"network": 1, "lag": T, "step": T, "norm": 2, "index": n}
-    variables = product_variables(products).values()
-    return 8 + sum(8 * math.prod(sizes[dim] for dim in v.dims) for v in variables)
+def result_bytes(source: Source, variables: Iterable[Variable]) -> int:
+    """Memory of one network's results, twice over: chunks are joined."""
+    spec, T = source.spec, source.window.steps
+    n, m, B = spec.hidden_size, spec.input_size, spec.batch_size
+    cell = CELLS[spec.cell]
+    sizes = {"network": 1, "lag": T, "step": T, "norm": 2, "index": n * B * len(cell.slots)}
+    sizes |= {"sequence": B, "unit": n, "source": n, "feature": m, "gate": len(cell.gates)}
+    return 8 + sum(16 * math.prod(sizes[dim] for dim in v.dims) for v in variables)

@@ -71,8 +71,9 @@ def figure(data: xr.Dataset) -> Figure:
     """A panel per activation: f, f', its bound, and the derivatives at the visited states."""
     from matplotlib.figure import Figure
 
-    from .figures import WIDTH, letter, provenance_line
+    from .figures import WIDTH, held, letter, provenance_line
 
+    data = held(data, ("activation", "weight_scale"), "mean_square_derivative_mean")
     names = list(data.activation.values)
     rows = -(-len(names) // 4)
     result = Figure(figsize=(WIDTH, 1.75 * rows + 0.7), layout="constrained")
@@ -91,7 +92,7 @@ def figure(data: xr.Dataset) -> Figure:
 
 
 def _panel(ax: Axes, data: xr.Dataset) -> None:
-    from .figures import COLOURS
+    from .figures import COLOURS, style
 
     ax.plot(data.z, data.f, color="#555555", label="f(z)")
     ax.plot(data.z, data.f_prime, color=COLOURS[0], label="f'(z)")
@@ -100,8 +101,10 @@ def _panel(ax: Axes, data: xr.Dataset) -> None:
     for k, scale in enumerate(scales):
         visited = float(data.mean_square_derivative_mean.sel(weight_scale=scale)) ** 0.5
         label = f"rms f' visited, $\\sigma_w$ = {scale:g}"
-        # short lines at the right edge, so that they cannot be taken for the bound
-        ax.plot([3.5, 6], [visited] * 2, color=COLOURS[1 + k], lw=2.2, label=label)
+        # short lines side by side at the right, so that none is taken for the bound or hides one
+        width = 4.8 / len(scales)
+        span = [1.2 + k * width, 1.2 + (k + 0.9) * width]
+        ax.plot(span, [visited] * 2, color=style(1 + k)["color"], lw=2.2, label=label)
     low, high = float(data.range_low), float(data.range_high)
     ends = [
         "$-\\infty$" if low < -900 else f"{low:.3g}",

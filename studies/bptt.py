@@ -27,6 +27,8 @@ def derive(arrays: Mapping[str, Any]) -> dict[str, Any]:
     found = {}
     for weight in ("W", "U"):
         terms = arrays[f"contribution_{weight}"]
+        if np.isneginf(terms).all():  # no inputs: there is nothing to share
+            continue
         total = np.logaddexp.reduce(terms, axis=1)
         recent = np.logaddexp.reduce(terms[:, :RECENT], axis=1)
         alive = np.isfinite(total)
@@ -57,52 +59,56 @@ def figure(data: xr.Dataset) -> Figure:
     """Terms by lag for W and U at each weight scale, and the share of the recent steps."""
     from matplotlib.figure import Figure
 
-    from .figures import WIDTH, letter, provenance_line
+    from .figures import WIDTH, held, letter, provenance_line
 
+    data = held(data, ("activation", "weight_scale"), "log_grad_W_mean")
+    weights = [w for w in ("W", "U") if f"relative_{w}_mean" in data]
+    names = list(data.activation.values)
     result = Figure(figsize=(WIDTH, 5.6), layout="constrained")
-    axes = result.subplots(2, data.sizes["activation"], sharey="row", squeeze=False)
-    for column, name in enumerate(data.activation.values):
-        one = data.sel(activation=name)
-        _terms_panel(axes[0, column], one)
-        _share_panel(axes[1, column], one)
+    axes = result.subplots(2, len(names), sharey="row", squeeze=False)
+    for column, name in enumerate(names):
+        _terms_panel(axes[0, column], data.sel(activation=name), weights)
+        _share_panel(axes[1, column], data.sel(activation=name), weights)
     axes[0, 0].set_ylabel("share of a BPTT term\n(geometric mean over networks)")
     axes[1, 0].set_ylabel(f"share of the last {RECENT} steps")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    result.legend(handles, labels, loc="outside upper center", ncols=data.sizes["weight_scale"])
+    result.legend(handles, labels, loc="outside upper center", ncols=4)
     axes[1, 0].legend()
-    names = list(data.activation.values)
-    letter(
-        axes.ravel(), [f"{n}: terms by lag" for n in names] + [f"{n}: recent share" for n in names]
-    )
+    titles = [f"{n}: terms by lag" for n in names] + [f"{n}: recent share" for n in names]
+    letter(axes.ravel(), titles)
     provenance_line(result, data)
     return result
 
 
-def _terms_panel(ax: Axes, data: xr.Dataset) -> None:
+def _terms_panel(ax: Axes, data: xr.Dataset, weights: list[str]) -> None:
     import numpy as np
 
-    from .figures import COLOURS
+    from .figures import style
 
     for k, scale in enumerate(data.weight_scale.values):
-        one = data.sel(weight_scale=scale)
-        for weight, style in (("W", "-"), ("U", ":")):
-            label = f"{weight}, $\\sigma_w$ = {scale:g}"
+        one, colour = data.sel(weight_scale=scale), style(k)["color"]
+        label: str | None = f"$\\sigma_w$ = {scale:g}"
+        for weight, line in zip(weights, ("-", (0, (1, 3))), strict=False):
             y = np.exp(one[f"relative_{weight}_mean"])
-            ax.plot(data.lag, y, color=COLOURS[k % 8], ls=style, label=label)
+            ax.plot(data.lag, y, color=colour, ls=line, label=label, lw=1 if line == "-" else 2)
+            label = None
+    for weight, line in zip(weights, ("-", (0, (1, 3))), strict=False):
+        ax.plot([], [], color="#555555", ls=line, label=f"terms of {weight}")
     ax.set_yscale("log")
     ax.set(xlabel="lag (steps)", ylim=(1e-12, 2))
 
 
-def _share_panel(ax: Axes, data: xr.Dataset) -> None:
-    from .figures import COLOURS, MARKERS, number_ticks
+def _share_panel(ax: Axes, data: xr.Dataset, weights: list[str]) -> None:
+    from .figures import number_ticks, style
 
-    for k, weight in enumerate(("W", "U")):
+    x = data.weight_scale.values
+    for k, weight in enumerate(weights):
         band = data[f"recent_share_{weight}_quantile"]
-        x = data.weight_scale.values
         low, high = band.sel(quantile=0.05), band.sel(quantile=0.95)
-        ax.fill_between(x, low, high, color=COLOURS[k], alpha=0.2, lw=0)
+        label = "5-95 % of networks" if k == 0 else None
+        ax.fill_between(x, low, high, color=style(k)["color"], alpha=0.2, lw=0, label=label)
         mean = data[f"recent_share_{weight}_mean"]
-        ax.plot(x, mean, color=COLOURS[k], marker=MARKERS[k], label=f"terms of {weight}")
+        ax.plot(x, mean, markersize=5 - 2 * k, label=f"mean, terms of {weight}", **style(k))
     ax.set(xlabel="weight scale $\\sigma_w$", ylim=(0, 1.03))
     number_ticks(ax, x)
 

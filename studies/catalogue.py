@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from importlib import import_module
 from pathlib import Path
@@ -63,17 +64,22 @@ def load_toml(path: Path) -> tuple[Study, dict[str, Any]]:
         or not set(map(str, products)) <= set(PRODUCTS)
     ):
         raise InputError(f"{path.name}: products", products, f"a list of {', '.join(PRODUCTS)}")
-    for key in ("name", "summary"):
-        if not isinstance(content.get(key, ""), str):
-            raise InputError(f"{path.name}: {key}", content[key], "a text")
+    name, summary = content.get("name", path.stem), content.get("summary", f"sweep of {path.name}")
+    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name) or name in NAMES:
+        allowed = f"letters, digits, _ and -, and none of {', '.join(NAMES)}"
+        raise InputError(f"{path.name}: name", name, allowed)
+    if not isinstance(summary, str):
+        raise InputError(f"{path.name}: summary", summary, "a text")
+    for field in set(content.get("spec", {})) & set(content.get("grid", {})):
+        raise InputError(f"{path.name}: spec.{field}", field, "a field in [spec] or in [grid]")
     scalars = [n for n, v in product_variables(products).items() if v.dims == ("network",)]
     study = Study(
-        name=content.get("name", path.stem),
-        summary=content.get("summary", f"sweep of {path.name}"),
+        name=name,
+        summary=summary,
         base=content.get("spec", {}),
         grid=content.get("grid", {}),
         products=tuple(products),
-        headline="rate" if "rate" in scalars else (scalars or ["status"])[0],
+        headline="rate" if "rate" in scalars else (scalars or [""])[0],
     )
     options: dict[str, Any] = {
         k: content[k] for k in ("networks", "steps", "seed", "inputs", "burn_in") if k in content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +18,15 @@ OK, FAILED, USAGE = 0, 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (0 ok, 1 failed run, 2 bad usage or input)."""
     options = build_parser().parse_args(arguments)
+    try:
+        return dispatch(options)
+    except BrokenPipeError:  # the reader has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def dispatch(options: argparse.Namespace) -> int:
+    """Run the chosen command; returns the exit status."""
     if options.command == "list":
         return list_studies()
     from ..engine import InputError
@@ -29,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("gradhorizon: interrupted; the same command goes on from here", file=sys.stderr)
         return FAILED
+    except BrokenPipeError:
+        raise
     except (OSError, MemoryError) as error:
         print(f"gradhorizon: the run failed: {error}; it can be resumed", file=sys.stderr)
         return FAILED

@@ -11,11 +11,26 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .sweep import Sweep
+    from .sweep import Cell, Sweep
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "gelu", "hard_tanh", "sin", "linear")
 SLOPES = (0.5, 1.0, 2.0)
 WEIGHT_SCALES = (0.25, 0.35, 0.5, 0.71, 1.0, 1.19, 1.41, 1.68, 2.0, 2.83, 4.0, 8.0)
+
+
+THEORY = {
+    "mean_field_rate": ("nats per step", "mean-field rate, infinitely wide network"),
+    "derivative_bound": ("1", "derivative bound, slope * sup|phi'|"),
+    "certified_rate": (
+        "nats per step",
+        "ln(derivative bound * |W|), |W| = 2 weight_scale at n = inf",
+    ),
+    "predicted_rate": ("nats per step", "1/2 ln(weight_scale^2 E f'^2) at the visited states"),
+}
+
+
+LARGEST = 1e100
+"""Beyond this the theory's squares leave float64."""
 
 
 def complete(data: xr.Dataset, sweep: Sweep) -> xr.Dataset:
@@ -26,74 +41,61 @@ def complete(data: xr.Dataset, sweep: Sweep) -> xr.Dataset:
     """
     import numpy as np
 
-    from .theory import derivative_bound, mean_field
-
     shape = tuple(len(values) for values in sweep.grid.values())
-    theory: dict[str, Any] = {
-        name: np.full(shape, np.nan)
-        for name in ("mean_field_rate", "derivative_bound", "certified_rate", "predicted_rate")
-    }
-    for index, cell in zip(np.ndindex(*shape), sweep.cells, strict=True):
-        spec = cell.spec
-        gaussian = spec.weights in ("gaussian", "uniform") and (spec.skip, spec.branch) == (0, 1)
-        driven = isinstance(sweep.inputs, str)
-        bound = derivative_bound(spec.activation, spec.slope)
-        theory["derivative_bound"][index] = bound
-        with np.errstate(divide="ignore"):
-            visited = data["mean_square_derivative_mean"].values[index]
-            theory["predicted_rate"][index] = 0.5 * np.log(spec.weight_scale**2 * visited)
-            if gaussian:
-                theory["certified_rate"][index] = np.log(2 * bound * spec.weight_scale)
-        if gaussian and driven:
-            theory["mean_field_rate"][index] = mean_field(
-                spec.activation,
-                slope=spec.slope,
-                weight_scale=spec.weight_scale,
-                bias_scale=spec.bias_scale,
-                input_variance=spec.input_scale**2 if sweep.inputs == "gaussian" else 0.0,
-            ).rate
-    words = {
-        "mean_field_rate": ("nats per step", "mean-field rate, infinitely wide network"),
-        "derivative_bound": ("1", "derivative bound, slope * sup|phi'|"),
-        "certified_rate": ("nats per step", "ln(2 derivative bound * weight scale)"),
-        "predicted_rate": ("nats per step", "1/2 ln(weight_scale^2 E f'^2) at the visited states"),
-    }
+    visited = data["mean_square_derivative_mean"].values.ravel()
+    rows = [_theory(cell, float(v)) for cell, v in zip(sweep.cells, visited, strict=True)]
+    columns = np.array(rows).T
     return data.assign(
         {
-            name: (
-                tuple(sweep.grid),
-                values,
-                dict(zip(("units", "long_name"), words[name], strict=True)),
-            )
-            for name, values in theory.items()
+            name: (tuple(sweep.grid), column.reshape(shape), {"units": units, "long_name": text})
+            for (name, (units, text)), column in zip(THEORY.items(), columns, strict=True)
         }
     )
+
+
+def _theory(cell: Cell, visited: float) -> tuple[float, ...]:
+    """The values of `THEORY` for one cell; NaN where there is no theory."""
+    from math import inf, log, nan
+
+    from .theory import certified_rate, derivative_bound, mean_field
+
+    spec, inputs = cell.spec, cell.sweep.inputs
+    measured = visited > 0 and spec.weight_scale > 0
+    predicted = log(spec.weight_scale) + 0.5 * log(visited) if measured else -inf
+    bound = derivative_bound(spec.activation, spec.slope)
+    gaussian = spec.weights in ("gaussian", "uniform") and (spec.skip, spec.branch) == (0, 1)
+    if not gaussian:
+        return nan, bound, nan, predicted
+    scales = {"slope": spec.slope, "weight_scale": spec.weight_scale}
+    if max(spec.slope, spec.weight_scale, spec.bias_scale, spec.input_scale) > LARGEST:
+        return nan, bound, nan, predicted
+    certified = certified_rate(spec.activation, **scales)
+    if not isinstance(inputs, str):
+        return nan, bound, certified, predicted
+    drive = spec.input_scale**2 if inputs == "gaussian" else 0.0
+    theory = mean_field(spec.activation, bias_scale=spec.bias_scale, input_variance=drive, **scales)
+    return theory.rate, bound, certified, predicted
 
 
 def figure(data: xr.Dataset) -> Figure:
     """Rate against weight scale, against the derivative bound, and what predicts it; horizon."""
     from matplotlib.figure import Figure
 
-    from .figures import WIDTH, letter, provenance_line
+    from .figures import WIDTH, held, letter, provenance_line
 
-    # every axis the figure does not draw is held at its middle value
-    drawn = ("activation", "slope", "weight_scale")
-    data = data.isel({d: data.sizes[d] // 2 for d in data.dims if _is_grid(data, d, drawn)})
-    for axis in drawn:
-        if axis not in data.dims:
-            data = data.expand_dims({axis: [_fixed(data, axis)]})
+    data = held(data, ("activation", "slope", "weight_scale"), "rate_mean")
     result = Figure(figsize=(WIDTH, 6.2), layout="constrained")
     axes = result.subplots(2, 2).ravel()
-    middle = data.sel(slope=1.0) if 1.0 in data.slope else data.isel(slope=0)
-    _rate_panel(axes[0], middle)
+    slope = 1.0 if 1.0 in data.slope else float(data.slope[0])
+    _rate_panel(axes[0], data.sel(slope=slope))
     _bound_panel(axes[1], data)
-    _horizon_panel(axes[2], middle)
+    _horizon_panel(axes[2], data.sel(slope=slope))
     _prediction_panel(axes[3], data)
     titles = (
-        "rate against weight scale",
+        f"rate against weight scale (slope {slope:g})",
         "the derivative bound does not decide",
-        "how far the gradient reaches",
-        "what predicts the rate: the derivatives visited",
+        f"how far the gradient reaches (slope {slope:g})",
+        "the derivatives visited tell the rate",
     )
     letter(axes, titles)
     handles, labels = axes[0].get_legend_handles_labels()
@@ -102,76 +104,58 @@ def figure(data: xr.Dataset) -> Figure:
     return result
 
 
-def _is_grid(data: xr.Dataset, dim: Any, drawn: tuple[str, ...]) -> bool:
-    return dim in data["rate_mean"].dims and dim not in drawn
-
-
-def _fixed(data: xr.Dataset, axis: str) -> Any:
-    import json
-
-    from ..engine import NetworkSpec
-
-    return json.loads(data.attrs["base"]).get(axis, getattr(NetworkSpec(), axis))
-
-
 def _rate_panel(ax: Axes, data: xr.Dataset) -> None:
-    from .figures import COLOURS, MARKERS, number_ticks
+    from .figures import number_ticks, style
 
-    x = data.weight_scale.values
+    x, grey = data.weight_scale.values, "#555555"
     for k, name in enumerate(data.activation.values):
         one = data.sel(activation=name)
-        colour = COLOURS[k % 8]
+        look = style(k)
         band = one.rate_quantile
-        ax.fill_between(
-            x, band.sel(quantile=0.05), band.sel(quantile=0.95), color=colour, alpha=0.2, lw=0
-        )
-        ax.plot(x, one.mean_field_rate, color=colour, ls="--", lw=0.9)
-        ax.plot(x, band.sel(quantile=0.5), color=colour, lw=0, marker=MARKERS[k % 8], label=name)
+        low, high = band.sel(quantile=0.05), band.sel(quantile=0.95)
+        ax.fill_between(x, low, high, color=look["color"], alpha=0.2, lw=0)
+        ax.plot(x, one.mean_field_rate, color=look["color"], ls="--", lw=0.9)
+        ax.plot(x, band.sel(quantile=0.5), lw=0, label=name, **look)
         errors = [one.rate_mean - one.rate_low, one.rate_high - one.rate_mean]
-        ax.errorbar(x, one.rate_mean, yerr=errors, color=colour, lw=0, elinewidth=1, capsize=2)
-    grey = "#555555"
-    ax.plot([], [], color=grey, ls="--", lw=0.9, label="mean-field theory")
+        ax.errorbar(x, one.rate_mean, yerr=errors, color=look["color"], **BARS)
+        count = one.status_count
+        lossy = (count.sel(status="ok") < 0.99 * count.sum("status")).values
+        ax.plot(x[lossy], band.sel(quantile=0.5)[lossy], lw=0, mfc="white", **look)
+    if data.mean_field_rate.notnull().any():
+        ax.plot([], [], color=grey, ls="--", lw=0.9, label="mean-field theory")
     ax.fill_between([], [], [], color=grey, alpha=0.2, lw=0, label="5-95 % of networks")
-    ax.errorbar([], [], yerr=[], color=grey, lw=0, elinewidth=1, capsize=2, label="mean, 95 % CI")
     ax.plot([], [], color=grey, marker="o", lw=0, label="median")
-    ax.axhline(0, color="#555555", lw=0.8)
+    ax.plot([], [], color=grey, marker="o", mfc="white", lw=0, label="over 1 % of networks dead")
+    ax.errorbar([], [], yerr=[], color=grey, **BARS, label="mean, 95 % CI (most within marker)")
+    ax.axhline(0, color=grey, lw=0.8)
     ax.set(xlabel="weight scale $\\sigma_w$", ylabel="gradient rate (nats per step)")
     number_ticks(ax, x)
+
+
+BARS: Any = {"lw": 0, "elinewidth": 1, "capsize": 2}
 
 
 def _bound_panel(ax: Axes, data: xr.Dataset) -> None:
     import numpy as np
 
-    x = data.derivative_bound * data.weight_scale
+    x = (data.derivative_bound * data.weight_scale).where(lambda v: v > 0)
     _scatter(ax, data, x, data.rate_mean)
-    ends = np.array([float(x.min()) / 1.3, float(x.max()) * 1.3])
-    ax.plot(ends, np.log(2 * ends), color="black", lw=1)
-    ax.axvspan(ends[0], 0.5, color="#dddddd", lw=0, zorder=0)
+    if x.notnull().any():
+        ends = np.array([float(x.min()) / 1.3, float(x.max()) * 1.3])
+        ax.set(xscale="log", xlim=ends)
+        ax.plot(ends, np.log(2 * ends), color="black", lw=1)
+        ax.axvspan(ends[0], max(0.5, ends[0]), color="#dddddd", lw=0, zorder=0)
+        at = float(np.exp(np.log(ends) @ [0.35, 0.65]))
+        certified = "certified bound\n$\\ln(\\gamma\\,\\|W\\|)$, $\\|W\\|\\to 2\\sigma_w$"
+        look: Any = {"textcoords": "offset points", "ha": "right", "va": "bottom", "fontsize": 7}
+        ax.annotate(certified, (at, float(np.log(2 * at))), xytext=(-8, 2), **look)
     ax.axhline(0, color="#555555", lw=0.8)
-    ax.annotate(
-        "certified bound\n$\\ln(\\gamma\\,\\|W\\|)$",
-        (ends[1] / 6, float(np.log(ends[1] / 3))),
-        xytext=(-6, 6),
-        textcoords="offset points",
-        ha="right",
-        va="bottom",
-        fontsize=7,
-    )
     ax.text(0.03, 0.97, "vanishing\ncertified", transform=ax.transAxes, fontsize=7, va="top")
     slopes = ", ".join(f"{s:g}" for s in data.slope.values)
-    ax.text(
-        0.97,
-        0.03,
-        f"marker size: slope a = {slopes}",
-        transform=ax.transAxes,
-        fontsize=7,
-        ha="right",
-        va="bottom",
-    )
-    ax.set_xscale("log")
+    text = f"marker size: slope a = {slopes}"
+    ax.text(0.97, 0.03, text, transform=ax.transAxes, fontsize=7, ha="right", va="bottom")
     ax.set(
-        xlim=ends,
-        xlabel="derivative bound x weight scale, $\\gamma\\sigma_w$",
+        xlabel="derivative bound \u00d7 weight scale, $\\gamma\\sigma_w$",
         ylabel="gradient rate (nats per step)",
     )
 
@@ -179,27 +163,30 @@ def _bound_panel(ax: Axes, data: xr.Dataset) -> None:
 def _horizon_panel(ax: Axes, data: xr.Dataset) -> None:
     import numpy as np
 
-    from .figures import COLOURS, MARKERS, number_ticks
+    from .figures import number_ticks, style
 
     x = data.weight_scale.values
+    longest = 2 * float(data.attrs["steps"])
     for k, name in enumerate(data.activation.values):
         band = data.sel(activation=name).horizon_quantile
-        low, median, high = (
-            band.sel(quantile=q).where(np.isfinite(band.sel(quantile=q))) for q in (0.05, 0.5, 0.95)
-        )
-        colour = COLOURS[k % 8]
-        ax.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
-        ax.plot(x, median, color=colour, marker=MARKERS[k % 8])
-    ax.set_yscale("log")
+        # what does not forget is drawn beyond the top of the panel, so that curves leave it there
+        drawn = band.where(np.isfinite(band) | band.isnull(), 1e6 * longest)
+        low, median, high = (drawn.sel(quantile=q) for q in (0.05, 0.5, 0.95))
+        ax.fill_between(x, low, high, color=style(k)["color"], alpha=0.2, lw=0)
+        ax.plot(x, median, **style(k))
     ax.set(xlabel="weight scale $\\sigma_w$", ylabel="gradient horizon (steps)")
+    ax.set(yscale="log", ylim=(0.25, longest))
     number_ticks(ax, x)
 
 
 def _prediction_panel(ax: Axes, data: xr.Dataset) -> None:
+    import numpy as np
+
     x, y = data.predicted_rate, data.rate_mean
     _scatter(ax, data, x, y)
-    ends = [float(min(x.min(), y.min())), float(max(x.max(), y.max()))]
-    ax.plot(ends, ends, color="black", lw=1, zorder=0)
+    both = np.concatenate([v.values[np.isfinite(v.values)] for v in (x, y)])
+    if both.size:
+        ax.plot([both.min(), both.max()], [both.min(), both.max()], color="black", lw=1, zorder=0)
     ax.axhline(0, color="#555555", lw=0.8)
     ax.set(
         xlabel="$\\frac{1}{2}\\ln(\\sigma_w^2\\,\\langle f'^2\\rangle)$ (nats per step)",
@@ -209,13 +196,13 @@ def _prediction_panel(ax: Axes, data: xr.Dataset) -> None:
 
 def _scatter(ax: Axes, data: xr.Dataset, x: xr.DataArray, y: xr.DataArray) -> None:
     """All cells, a colour and marker per activation, larger markers for larger slopes."""
-    from .figures import COLOURS, MARKERS
+    from .figures import style
 
     for k, name in enumerate(data.activation.values):
         for j, slope in enumerate(data.slope.values):
             point = {"activation": name, "slope": slope}
-            style: Any = {"color": COLOURS[k % 8], "marker": MARKERS[k % 8], "lw": 0, "alpha": 0.8}
-            ax.plot(x.sel(point), y.sel(point), markersize=2 + 1.2 * j, **style)
+            size = 2 + 1.2 * min(j, 4)
+            ax.plot(x.sel(point), y.sel(point), lw=0, alpha=0.8, markersize=size, **style(k))
 
 
 STUDY = Study(

@@ -42,6 +42,35 @@ WIDTH = 7.2
 """Inches: the width of two columns of a journal page."""
 
 
+def style(k: int) -> Any:
+    """Colour and marker of the k-th curve."""
+    return {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
+
+
+def held(data: xr.Dataset, drawn: Iterable[str], like: str) -> xr.Dataset:
+    """The results with every axis of the grid that a figure does not draw held at one value.
+
+    An axis that is drawn but not in the grid is added with its one value. What is held stands in
+    the attribute ``held``, for `provenance_line`.
+    """
+    from ..engine import NetworkSpec
+
+    grid, drawn = json.loads(data.attrs["grid"]), tuple(drawn)
+    at = {axis: data.sizes[axis] // 2 for axis in grid if axis not in drawn}
+    notes = [f"{axis} = {data[axis].values[k]}" for axis, k in at.items() if data.sizes[axis] > 1]
+    base = {**NetworkSpec().to_dict(), **json.loads(data.attrs["base"])}
+    base |= {axis: data[axis].values[k].item() for axis, k in at.items()}
+    data = data.isel(at)
+    for axis in drawn:
+        if axis not in grid:
+            own = [name for name, v in data.data_vars.items() if axis not in v.dims]
+            data = data.assign({name: data[name].expand_dims({axis: [base[axis]]}) for name in own})
+    order = [*drawn, *(d for d in data[like].dims if d not in drawn)]
+    return data.transpose(*order, ...).assign_attrs(
+        held=", ".join(notes), held_base=json.dumps(base)
+    )
+
+
 def rendered(data: xr.Dataset) -> dict[str, bytes]:
     """The figure of a study's results as PNG and SVG files."""
     name = str(data.attrs["study"])
@@ -59,13 +88,15 @@ def rendered(data: xr.Dataset) -> dict[str, bytes]:
 
 def provenance_line(figure: Figure, data: xr.Dataset) -> None:
     """Write under the figure what was computed."""
-    base = json.loads(data.attrs["base"])
-    size = base.get("hidden_size", 64)
-    sizes = "" if "hidden_size" in data.dims else f"n = {size}, "
+    attributes = data.attrs
+    base = json.loads(attributes.get("held_base", attributes["base"]))
+    size = "" if "hidden_size" in data.dims else f"n = {base.get('hidden_size', 64)}, "
+    notes = f", {attributes['held']}" if attributes.get("held") else ""
+    inputs = attributes["inputs"].split(")")[0].replace("array (", "from a file (")
     text = (
-        f"{data.attrs['study']}: {sizes}{data.attrs['networks']} networks per point, "
-        f"{data.attrs['steps']} steps, inputs {json.loads(data.attrs['inputs'])}, "
-        f"seed {data.attrs['seed']}"
+        f"{attributes['study']}: {size}{attributes['networks']} networks per point, "
+        f"{attributes['steps']} steps, inputs {inputs}{')' if '(' in inputs else ''}, "
+        f"seed {attributes['seed']}{notes}"
     )
     figure.supxlabel(text, fontsize=6, color="#555555", x=0.99, ha="right")
 
@@ -78,6 +109,8 @@ def letter(axes: Iterable[Axes], titles: Iterable[str]) -> None:
 
 def number_ticks(ax: Axes, values: Any, axis: str = "x") -> None:
     """Logarithmic axis with plain numbers at values about a factor of two apart."""
+    if not all(v > 0 for v in values):
+        return
     getattr(ax, f"set_{axis}scale")("log")
     chosen: list[float] = []
     for value in sorted(float(v) for v in values):
@@ -90,27 +123,30 @@ def number_ticks(ax: Axes, values: Any, axis: str = "x") -> None:
 def sweep_figure(data: xr.Dataset) -> Figure:
     """A user's own sweep: the headline variable along the last numeric axis of the grid."""
     name = str(data.attrs["headline"])
-    values = data.get(f"{name}_mean", data["status_count"].isel(status=0))
-    axes = [str(d) for d in values.dims]
+    shown = f"{name}_mean" if name else "share_ok"
+    if not name:  # a product without a number per network
+        count = data["status_count"]
+        share = count.sel(status="ok") / count.sum("status")
+        data = data.assign(share_ok=share.assign_attrs(units="1"))
+    axes = [str(d) for d in data[shown].dims]
     numeric = [d for d in axes if data[d].dtype.kind in "fi"]
     x = numeric[-1] if numeric else (axes[-1] if axes else None)
     others = [d for d in axes if d != x]
     figure = Figure(figsize=(WIDTH * 0.6, 3.2), layout="constrained")
     ax = figure.subplots()
-    curves = np.ndindex(*(data.sizes[d] for d in others))
-    for k, index in enumerate(curves):
+    for k, index in enumerate(np.ndindex(*(data.sizes[d] for d in others))):
         point = dict(zip(others, index, strict=True))
         label = ", ".join(f"{d} = {data[d].values[i]}" for d, i in point.items())
         chosen = data.isel(point)
         at = chosen[x].values if x else [0]
-        mean = np.atleast_1d(chosen[f"{name}_mean"].values)
-        ends = [np.atleast_1d(chosen[f"{name}_{end}"].values) for end in ("low", "high")]
-        errors = np.abs(np.array(ends) - mean)
-        style: Any = {"color": COLOURS[k % 8], "marker": MARKERS[k % 8]}
-        ax.errorbar(at, mean, yerr=errors, capsize=2, label=label if k < 16 else None, **style)
-    attributes = data[f"{name}_mean"].attrs
+        mean = np.atleast_1d(chosen[shown].values)
+        errors = None
+        if name:
+            ends = [np.atleast_1d(chosen[f"{name}_{end}"].values) for end in ("low", "high")]
+            errors = np.abs(np.array(ends) - mean)
+        ax.errorbar(at, mean, yerr=errors, capsize=2, label=label if k < 16 else None, **style(k))
     ax.set_xlabel(x or "")
-    ax.set_ylabel(f"{name} ({attributes['units']})")
+    ax.set_ylabel(f"{name or 'share of networks measured'} ({data[shown].attrs['units']})")
     if others:
         ax.legend(fontsize=6)
     provenance_line(figure, data)

@@ -52,6 +52,7 @@ def settle(study: Study, options: Options) -> Sweep:
             base[name] = value
     _check_grid(grid)
     if options.precision is not None:
+        grid.pop("precision", None)
         base["precision"] = options.precision
     inputs = read_inputs(options.inputs)
     steps = options.steps if options.steps is not None else study.steps
@@ -66,7 +67,7 @@ def settle(study: Study, options: Options) -> Sweep:
         grid={axis: tuple(values) for axis, values in grid.items()},
         networks=_count("networks", options.networks, study.networks),
         steps=_count("steps", steps, study.steps),
-        seed=options.seed or 0,
+        seed=_seed(options.seed),
         inputs=inputs,
         burn_in=options.burn_in,
     )
@@ -74,9 +75,18 @@ def settle(study: Study, options: Options) -> Sweep:
 
 def _count(name: str, value: Any, default: int) -> int:
     number = default if value is None else value
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise InputError(name, number, "an integer >= 1")
+    least = 2 if name == "steps" else 1
+    if isinstance(number, bool) or not isinstance(number, int) or number < least:
+        raise InputError(name, number, f"an integer >= {least}")
     return number
+
+
+def _seed(value: Any) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError("seed", value, "an integer >= 0")
+    return value
 
 
 def _check_grid(grid: Mapping[str, Any]) -> None:
@@ -86,7 +96,7 @@ def _check_grid(grid: Mapping[str, Any]) -> None:
             raise InputError("grid", axis, ", ".join(known))
         if not isinstance(values, (list, tuple)) or not values:
             raise InputError(f"grid.{axis}", values, "a list of values")
-        if len({repr(v) for v in values}) < len(values):
+        if any(value == other for k, value in enumerate(values) for other in values[:k]):
             raise InputError(f"grid.{axis}", values, "each value once")
 
 

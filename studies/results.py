@@ -88,8 +88,13 @@ class ResultsFolder:
         """Write results, table, figures and provenance."""
         write_dataset(self.path / RESULTS, data)
         write_atomic(self.path / "summary.csv", summary_table(data, self.sweep.grid).encode())
-        write_atomic(self.path / "provenance.json", json.dumps(provenance, indent=1).encode())
-        draw(self.path, data)
+        file = self.path / "provenance.json"
+        if provenance["cells_measured"] or not file.exists():  # else the run that measured stands
+            write_atomic(file, json.dumps(provenance, indent=1).encode())
+        try:
+            draw(self.path, data)
+        except (ValueError, ArithmeticError) as error:  # the results are safe, say so and go on
+            print(f"warning: figure not drawn: {error}", file=sys.stderr)
 
 
 def read_configuration(folder: Path) -> dict[str, Any]:
@@ -140,7 +145,9 @@ def draw(folder: Path, data: xr.Dataset) -> None:
     """Draw the study's figure from its results, as PNG and SVG."""
     from .figures import rendered
 
-    for suffix, content in rendered(data).items():
+    with np.errstate(all="ignore"):  # of axes that span more than a float
+        files = rendered(data)
+    for suffix, content in files.items():
         write_atomic(folder / f"figure.{suffix}", content)
 
 
@@ -155,7 +162,8 @@ def collect(sweep: Sweep, summaries: Iterable[Summary]) -> xr.Dataset:
         dims, attributes = describe(name, table)
         values = stacked.reshape(shape + stacked.shape[1:])
         variables[name] = ((*sweep.grid, *dims), values, attributes)
-    data = xr.Dataset(variables, {axis: _axis(v) for axis, v in sweep.grid.items()})
+    grid = {axis: (axis, _axis(v), {"long_name": axis}) for axis, v in sweep.grid.items()}
+    data = xr.Dataset(variables, grid)
     data = data.assign_coords(status=list(STATUS))
     if "quantile" in data.dims:
         data = data.assign_coords(quantile=list(QUANTILES))
@@ -163,14 +171,18 @@ def collect(sweep: Sweep, summaries: Iterable[Summary]) -> xr.Dataset:
         steps = np.arange(data.sizes["lag"])
         data = data.assign_coords(lag=("lag", steps, {"units": "steps", "long_name": "lag"}))
     data.attrs = {
-        **{key: json.dumps(value) for key, value in sweep.configuration().items()},
-        "study": sweep.study.name,
+        **{key: _attribute(value) for key, value in sweep.configuration().items()},
         "summary": sweep.study.summary,
         "headline": sweep.study.headline,
         "versions": json.dumps(versions()),
         "kernel_digest": kernel_digest(),
     }
     return sweep.study.complete(data, sweep)
+
+
+def _attribute(value: Any) -> Any:
+    """Texts and numbers as they are, anything else as JSON: netCDF knows no tables."""
+    return value if isinstance(value, (str, int, float)) else json.dumps(value)
 
 
 def _axis(values: tuple[Any, ...]) -> list[Any]:

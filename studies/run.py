@@ -84,18 +84,23 @@ def provenance(sweep: Sweep, measured: int, seconds: float) -> dict[str, Any]:
 
 def report(data: xr.Dataset, folder: Path) -> Iterable[str]:
     """The short table at the end of a run: the headline variable by the first axis."""
-    name = str(data.attrs["headline"])
-    status = data["status_count"]
-    first = str(status.dims[0]) if status.dims[0] != "status" else None
-    yield f"{first or '':<16}{'networks':>10}{'not ok':>8}   {name}: lowest, median, highest cell"
-    for value in data[first].values if first else [""]:
-        part = data.sel({first: value}) if first else data
-        counts = part["status_count"].sum([d for d in part["status_count"].dims if d != "status"])
-        total, good = int(counts.sum()), int(counts[0])
-        line = f"{value!s:<16}{total:>10}{total - good:>8}"
-        if f"{name}_mean" in part:
-            mean = part[f"{name}_mean"]
+    name = f"{data.attrs['headline']}_mean"
+    first = str(data["status_count"].dims[0])
+    values = data[first].values if first != "status" else [None]
+    title = f"   {data.attrs['headline']}: lowest, median, highest cell" if name in data else ""
+    yield f"{first if first != 'status' else '':<14}{'networks':>10}{title}"
+    for value in values:
+        part = data if value is None else data.sel({first: value})
+        count = part["status_count"]
+        count = count.sum([d for d in count.dims if d != "status"])
+        line = f"{'' if value is None else value!s:<14}{int(count.sum()):>10}"
+        if name in part:
+            mean = part[name]
             ends = (float(mean.min()), float(mean.median()), float(mean.max()))
             line += "   " + "  ".join(f"{x:>9.4f}" for x in ends) + f"  {mean.attrs['units']}"
-        yield line
+        bad = [
+            f"{int(n)} {s}" for s, n in zip(count.status.values, count, strict=True) if s != "ok"
+        ]
+        bad = [text for text in bad if not text.startswith("0 ")]
+        yield line + (f"   (left out: {', '.join(bad)})" if bad else "")
     yield f"results: {folder}"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from functools import cached_property, reduce
+from functools import cache, cached_property, reduce
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .. import engine
 from ..engine import (
     Array,
     InputError,
@@ -22,7 +25,8 @@ from ..engine import (
     product_variables,
     random_source,
 )
-from .study import Study
+from . import statistics, summary
+from .study import Derive, Study
 from .summary import Summary
 
 BLOCK = 256
@@ -118,7 +122,7 @@ class Cell:
             "burn_in": s.burn_in,
             "seed": s.seed,
             "inputs": s.inputs_name,
-            "kernels": kernel_digest(),
+            "code": code_digest(s.study.derive),
         }
 
     def tasks(self) -> Iterator[Task]:
@@ -146,6 +150,17 @@ class Task:
         ]
         arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return Summary.of(arrays, study.derive)
+
+
+@cache
+def code_digest(derive: Derive) -> str:
+    """Digest of all sources that decide the numbers of a cell (16 hex digits)."""
+    digest = hashlib.sha256(kernel_digest().encode())
+    engine_sources = sorted(Path(engine.__file__ or "").parent.glob("*.py"))
+    for path in (*engine_sources, Path(statistics.__file__), Path(summary.__file__)):
+        digest.update(path.read_bytes())
+    digest.update(inspect.getsource(derive).encode())
+    return digest.hexdigest()[:16]
 
 
 def check(sweep: Sweep, workers: int) -> int:

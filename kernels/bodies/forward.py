@@ -27,6 +27,8 @@ def forward(k, ensemble, tape, case, parameters, skip, branch):
         Network within the chunk.
     ensemble : Ensemble
     tape : Tape
+    case : int
+        Position of the activation among those of the cell.
     parameters : tuple of real
         The cell's own constants.
     skip, branch : real

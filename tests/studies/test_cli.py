@@ -77,10 +77,12 @@ def test_a_study_leaves_its_files(name, tmp_path, capsys):
 
 def test_the_same_command_again_measures_nothing(tmp_path):
     assert run(tmp_path, "decay", *SMALL) == 0
-    first = (tmp_path / "out/results.nc").read_bytes()
+    out = tmp_path / "out"
+    first = (out / "results.nc").read_bytes()
+    kept = [*out.glob("cells/*.cell"), out / "provenance.json"]
+    written = {p: p.stat().st_mtime_ns for p in kept}
     assert run(tmp_path, "decay", *SMALL) == 0
-    provenance = json.loads((tmp_path / "out/provenance.json").read_text())
-    assert provenance["cells_measured"] == 0
+    assert {p: p.stat().st_mtime_ns for p in kept} == written
     again = xr.load_dataset(tmp_path / "out/results.nc")
     (tmp_path / "first.nc").write_bytes(first)
     xr.testing.assert_identical(xr.load_dataset(tmp_path / "first.nc"), again)
@@ -129,7 +131,7 @@ def test_a_sweep_of_the_users_own(tmp_path):
     assert run(tmp_path, str(file), "--seed", "3") == 0
     data = xr.load_dataset(tmp_path / "out/results.nc")
     assert data.rate_mean.dims == ("activation", "weight_scale")
-    assert json.loads(data.attrs["seed"]) == 3
+    assert data.attrs["seed"] == 3
     assert np.isfinite(data.rate_mean).all()
 
 
@@ -146,6 +148,10 @@ def test_a_sweep_of_the_users_own(tmp_path):
         (('"gradient", ', '"gradients", '), "products"),
         (("[grid]", "[gird]"), "gird"),
         (("[grid]", "[grid"), "mine.toml"),
+        (('"mine"', '"decay"'), "name"),
+        (('"mine"', '"../../mine"'), "name"),
+        (("hidden_size = 6", "weight_scale = 1.0"), "weight_scale"),
+        (("steps = 12", "steps = 12\nseed = false"), "seed"),
         (('"erf"', '"erff"'), "activation"),
     ],
 )
@@ -183,6 +189,48 @@ def test_bad_usage_gets_one_line(arguments, named, tmp_path, capsys):
     assert run(tmp_path, *arguments) == 2
     assert named in one_line_of(capsys)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("activations", "--set", "slope=1,2"),
+        ("activations", "--set", "weight_scale=1,2,3,4,5,6,7,8,9"),
+        ("bptt", "--set", "slope=1,2", "--set", "tied=true,false"),
+        ("bptt", "--inputs", "zero"),
+        ("decay", "--set", "slope=1e6", "--set", "weight_scale=1"),
+        ("decay", "--set", "weight_scale=0"),
+        ("decay", "--set", "skip=1", "--set", "weight_scale=1,2"),
+        ("decay", "--set", "weights=orthogonal,gaussian", "--set", "slope=1"),
+    ],
+    ids=" ".join,
+)
+def test_unusual_grids_run_and_are_drawn(arguments, tmp_path, capsys):
+    assert run(tmp_path, *arguments, *SMALL) == 0
+    assert capsys.readouterr().err == ""
+    assert (tmp_path / "out/figure.png").stat().st_size > 0
+
+
+def test_a_figure_that_cannot_be_drawn_costs_no_result(tmp_path, capsys):
+    """Axes over 600 orders of magnitude are beyond matplotlib."""
+    arguments = ("decay", "--set", "weight_scale=1e-300,1e300", "--set", "slope=1")
+    assert run(tmp_path, *arguments, *SMALL) == 0
+    assert one_line_of(capsys).startswith("warning: figure not drawn")
+    assert xr.load_dataset(tmp_path / "out/results.nc").sizes["weight_scale"] == 2
+
+
+def test_axes_that_are_not_drawn_are_named(tmp_path):
+    assert run(tmp_path, "decay", *SMALL[:4], "--set", "hidden_size=6,8", "--set", "slope=1") == 0
+    svg = (tmp_path / "out/figure.svg").read_text()
+    assert "n = 8," in svg
+    assert "hidden_size = 8" in svg
+
+
+def test_a_product_without_a_number_per_network_is_drawn(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(SWEEP.replace('"gradient", "trajectory"', '"jacobian"'))
+    assert run(tmp_path, str(file)) == 0
+    assert (tmp_path / "out/figure.png").stat().st_size > 0
 
 
 @pytest.mark.parametrize("arguments", [("run", "decay", "--netwroks", "3"), (), ("fly",)])

@@ -38,7 +38,7 @@ def test_the_command_line_reads_the_digits(digits, tmp_path):
     arguments += ["--inputs", str(tmp_path / "digits.npy"), "--out", str(out)]
     assert main(arguments) == 0
     data = xr.load_dataset(out / "results.nc")
-    assert json.loads(data.attrs["steps"]) == 64, "the sequences' own length"
+    assert data.attrs["steps"] == 64, "the sequences' own length"
     assert json.loads(data.attrs["base"])["input_size"] == 1
     counts = data.status_count
     assert (counts.sel(status="ok", activation=["tanh", "sigmoid"]) == 40).all()
