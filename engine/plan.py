@@ -83,5 +83,5 @@ def bytes_per_network(spec: NetworkSpec, window: Window, products: Sequence[str]
     if "weights" in products:
         numbers += T * B * max(n, m) + (G * n * (n + m) if spec.tied else 0)
     if "jacobian" in products:
-        numbers += (2 * S * n + G * n + 4 * S * n) * S * n
+        numbers += (2 + G + 2 + 4) * S * n * S * n
     return int(numbers * np.dtype(spec.precision).itemsize)

@@ -102,6 +102,8 @@ def jacobian(run: Run) -> Arrays:
         work=run.take("jacobian.work", rows, size),
         rows=run.take("jacobian.rows", 2, size, size),
         row_exponent=run.take("jacobian.row_exponent", size, dtype=np.int32),
+        qr=run.take("jacobian.qr", 4, size, size),
+        swaps=run.take("jacobian.swaps", 2, size, dtype=np.int32),
     )
     for array in (product.frobenius_square, product.spectral, product.singular_square):
         array[:] = np.nan  # what an overflow leaves

@@ -126,3 +126,5 @@ class JacobianProduct(NamedTuple):
     work: Array  # (N, G n, M): work space
     rows: Array  # (N, 2, M, M): work space
     row_exponent: Array  # (N, M), int32: work space
+    qr: Array  # (N, 4, M, M): work space
+    swaps: Array  # (N, 2, M), int32: work space

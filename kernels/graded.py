@@ -19,6 +19,15 @@ EMPTY = -(2**30)
 """Exponent of a row that is exactly zero."""
 
 
+def permute(rows, swaps):
+    """Apply swaps of rows, in order."""
+    for k in range(swaps.size):
+        other = swaps[k]
+        if other != k:
+            for c in range(rows.shape[1]):
+                rows[k, c], rows[other, c] = rows[other, c], rows[k, c]
+
+
 def multiply_rows(R, rows, exponent, out):
     """diag(2^e) X <- R diag(2^e) X for an upper triangular R, in place; `out` is work space."""
     n = rows.shape[0]

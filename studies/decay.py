@@ -169,8 +169,8 @@ def _horizon_panel(ax: Axes, data: xr.Dataset) -> None:
     longest = 2 * float(data.attrs["steps"])
     for k, name in enumerate(data.activation.values):
         band = data.sel(activation=name).horizon_quantile
-        # what does not forget is drawn beyond the top of the panel, so that curves leave it there
-        drawn = band.where(np.isfinite(band) | band.isnull(), 1e6 * longest)
+        # what does not forget is drawn at the top of the panel
+        drawn = band.where(np.isfinite(band) | band.isnull(), longest)
         low, median, high = (drawn.sel(quantile=q) for q in (0.05, 0.5, 0.95))
         ax.fill_between(x, low, high, color=style(k)["color"], alpha=0.2, lw=0)
         ax.plot(x, median, **style(k))

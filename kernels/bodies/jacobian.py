@@ -1,17 +1,19 @@
 """The explicit product of step Jacobians, at any length.
 
-The product ds_{t+k}/ds_t is kept as Q R with R in rows of their own scale (`graded`): columns are
+The product ds_{t+k}/ds_t is kept as Q R with R in rows of their own scale (`graded`). Columns are
 re-orthonormalised after every step, so that small singular values are not drowned by the large
-ones (the discrete QR method; Benettin et al. 1980, Dieci, Russell and Van Vleck 1997).
+ones, with pivoting, so that they are not drowned within a step either (the discrete QR method;
+Benettin et al. 1980, Dieci, Russell and Van Vleck 1997).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..graded import frobenius_square, multiply_rows, singular_squares, top_singular
+from ..graded import frobenius_square, multiply_rows, permute, singular_squares, top_singular
+from ..pivoted_qr import pivoted_qr
 from ..precision import real
-from ..targets.cpu import magnitude, orthonormalise
+from ..targets.cpu import magnitude
 from .tangent import push
 
 
@@ -49,12 +51,25 @@ def jacobian(k, first, ensemble, tape, product):
             if not np.isfinite(magnitude(tangent)):
                 product.spectral[k, b, lag:] = real(np.inf)
                 break
-            factor = orthonormalise(tangent.reshape(size, size))
-            multiply_rows(factor, rows, exponent, scratch)
+            swaps = product.swaps[k]
+            orthonormalise(tangent.reshape(size, size), exponent, product.qr[k], swaps)
+            permute(rows, swaps[0])
+            multiply_rows(product.qr[k, 2], rows, exponent, scratch)
             record(k, b, lag, rows, exponent, scratch, product)
         singular_squares(
             rows, exponent, product.singular_square[k, b], product.singular_exponent[k, b]
         )
+
+
+def orthonormalise(columns, exponent, qr, swaps):
+    """Replace the columns of a matrix by their factor Q; R goes to qr[2], by rows.
+
+    The exponents of the rows that R will be multiplied with are swapped with the columns.
+    """
+    by_columns, q, r = qr[0], qr[1], qr[2]
+    by_columns[:] = columns.T
+    pivoted_qr(by_columns, exponent, q, r, qr[3, 0], swaps)
+    columns[:] = q.T
 
 
 def set_identity(matrix):

@@ -95,13 +95,6 @@ def normalise_row(row):
     return 0
 
 
-def orthonormalise(columns):
-    """Replace the columns of a matrix by their QR factor Q; returns R."""
-    q, r = np.linalg.qr(columns)
-    columns[:] = q
-    return r
-
-
 def spectral_norm(matrix):
     """Largest singular value."""
     return np.linalg.norm(matrix, 2)

@@ -87,18 +87,6 @@ def test_normalise_denormal_numbers(function: Callable[..., Any], precision: str
 
 
 @PRECISIONS
-def test_orthonormalise(precision: str) -> None:
-    """Q^T Q = I, R is upper triangular and Q R is what was given."""
-    a = normal(6, 6, precision=precision)
-    q = a.copy()
-    r = compiled(cpu.orthonormalise, precision)(q)
-    tolerance = 30 * np.finfo(precision).eps
-    np.testing.assert_allclose(q.T @ q, np.eye(6), atol=tolerance)
-    np.testing.assert_allclose(q @ r, a, atol=tolerance)
-    np.testing.assert_array_equal(np.tril(r, -1), 0)
-
-
-@PRECISIONS
 def test_reductions(precision: str) -> None:
     """magnitude, square_norm, spectral_norm and scale against NumPy."""
     a = normal(5, 7, precision=precision)
