@@ -176,6 +176,8 @@ def _horizon_panel(ax: Axes, data: xr.Dataset) -> None:
         ax.plot(x, median, **style(k))
     ax.set(xlabel="weight scale $\\sigma_w$", ylabel="gradient horizon (steps)")
     ax.set(yscale="log", ylim=(0.25, longest))
+    decades = [10.0**k for k in range(int(np.log10(longest)) + 1)]
+    ax.set_yticks([*decades, longest], [*(f"{d:g}" for d in decades), "$\\infty$"])
     number_ticks(ax, x)
 
 
