@@ -20,24 +20,19 @@ def derive(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Terms relative to the gradient they add up to, and the recent steps' share.
 
     The share of the last ten steps is the sum of their terms' norms over the sum of all terms'
-    norms; both sums are taken in logarithms.
+    norms; both sums are taken in logarithms. A network whose terms are all zero (of U, without
+    inputs) has nothing to share and is left out.
     """
     import numpy as np
 
     found = {}
     for weight in ("W", "U"):
         terms = arrays[f"contribution_{weight}"]
-        if np.isneginf(terms).all():  # no inputs: there is nothing to share
-            continue
+        terms = terms[np.isfinite(terms).any(axis=1)]
         total = np.logaddexp.reduce(terms, axis=1)
         recent = np.logaddexp.reduce(terms[:, :RECENT], axis=1)
-        alive = np.isfinite(total)
-        share = np.zeros(len(terms))
-        share[alive] = np.exp(recent[alive] - total[alive])
-        found[f"recent_share_{weight}"] = share
-        relative = np.full_like(terms, -np.inf)
-        relative[alive] = terms[alive] - total[alive, None]
-        found[f"relative_{weight}"] = relative
+        found[f"recent_share_{weight}"] = np.exp(recent - total)
+        found[f"relative_{weight}"] = terms - total[:, None]
     return found
 
 
@@ -62,7 +57,7 @@ def figure(data: xr.Dataset) -> Figure:
     from .figures import WIDTH, held, letter, provenance_line
 
     data = held(data, ("activation", "weight_scale"), "log_grad_W_mean")
-    weights = [w for w in ("W", "U") if f"relative_{w}_mean" in data]
+    weights = [w for w in ("W", "U") if data[f"recent_share_{w}_mean"].notnull().any()]
     names = list(data.activation.values)
     result = Figure(figsize=(WIDTH, 5.6), layout="constrained")
     axes = result.subplots(2, len(names), sharey="row", squeeze=False)
@@ -73,7 +68,8 @@ def figure(data: xr.Dataset) -> Figure:
     axes[1, 0].set_ylabel(f"share of the last {RECENT} steps")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     result.legend(handles, labels, loc="outside upper center", ncols=4)
-    axes[1, 0].legend()
+    if weights:
+        axes[1, 0].legend()
     titles = [f"{n}: terms by lag" for n in names] + [f"{n}: recent share" for n in names]
     letter(axes.ravel(), titles)
     provenance_line(result, data)

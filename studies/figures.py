@@ -123,11 +123,7 @@ def number_ticks(ax: Axes, values: Any, axis: str = "x") -> None:
 def sweep_figure(data: xr.Dataset) -> Figure:
     """A user's own sweep: the headline variable along the last numeric axis of the grid."""
     name = str(data.attrs["headline"])
-    shown = f"{name}_mean" if name else "share_ok"
-    if not name:  # a product without a number per network
-        count = data["status_count"]
-        share = count.sel(status="ok") / count.sum("status")
-        data = data.assign(share_ok=share.assign_attrs(units="1"))
+    shown = f"{name}_mean" if name else "measured_share"  # a product may have no scalar
     axes = [str(d) for d in data[shown].dims]
     numeric = [d for d in axes if data[d].dtype.kind in "fi"]
     x = numeric[-1] if numeric else (axes[-1] if axes else None)

@@ -90,7 +90,12 @@ class Summary:
 
     def results(self) -> dict[str, Array]:
         """The statistics themselves, by the name of their variable in the results."""
-        found: dict[str, Array] = {"status_count": self.status_count}
+        total = int(self.status_count.sum())
+        measured = self.status_count[STATUS["ok"]] / total if total else np.nan
+        found: dict[str, Array] = {
+            "status_count": self.status_count,
+            "measured_share": np.asarray(measured),
+        }
         for (name, kind), part in self.parts.items():
             if isinstance(part, Moments):
                 low, high = part.interval()
@@ -105,7 +110,6 @@ class Summary:
             else:
                 found[f"{name}_{kind}"] = 0.5 * part.value
         if ("log_gradient", "moments") in self.parts:
-            total = int(self.status_count.sum())
             for k, name in enumerate(("vanished", "exploded")):
                 low, high = wilson_interval(self.gone_count[k], total)
                 share = self.gone_count[k] / total if total else np.nan
@@ -129,6 +133,8 @@ def describe(name: str, table: Mapping[str, Variable]) -> tuple[tuple[str, ...],
     """Trailing dimensions and attributes of a variable of the results."""
     if name == "status_count":
         return ("status",), {"units": "networks", "long_name": "networks by status"}
+    if name == "measured_share":
+        return (), {"units": "1", "long_name": "share of networks whose status is ok"}
     base, _, statistic = name.rpartition("_")
     if base in ("vanished", "exploded"):
         ends = {"share": "share", "low": "lower end of 95 % interval", "high": "upper end"}

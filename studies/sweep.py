@@ -157,9 +157,11 @@ def code_digest(derive: Derive) -> str:
     """Digest of all sources that decide the numbers of a cell (16 hex digits)."""
     digest = hashlib.sha256(kernel_digest().encode())
     engine_sources = sorted(Path(engine.__file__ or "").parent.glob("*.py"))
-    for path in (*engine_sources, Path(statistics.__file__), Path(summary.__file__)):
+    own = (Path(__file__), Path(statistics.__file__), Path(summary.__file__))
+    for path in (*engine_sources, *own):
         digest.update(path.read_bytes())
-    digest.update(inspect.getsource(derive).encode())
+    module = inspect.getmodule(derive)  # with the constants that it uses
+    digest.update(inspect.getsource(module or derive).encode())
     return digest.hexdigest()[:16]
 
 

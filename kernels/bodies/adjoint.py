@@ -48,20 +48,21 @@ def adjoint(k, first, ensemble, tape, sweep):
             barrier()
             matvec(W, delta.reshape(gates * units), previous[b, 0])
             barrier()
-        shift = make_square_safe(tape.net[k, t])
-        sweep.square[k, lag] = square_norm(tape.net[k, t])
+        square, shift = safe_square_norm(tape.net[k, t])
+        sweep.square[k, lag] = square
         sweep.exponent[k, lag] = exponent + shift
         cotangent, previous = previous, cotangent
         exponent += normalise(cotangent)
 
 
-def make_square_safe(delta):
-    """Divide dL/dnet by 2^k where its squared norm would leave the format; returns k, else 0."""
+def safe_square_norm(delta):
+    """(s, k): the squared norm is s 4^k; delta is divided by 2^k where s would leave the format."""
     square = square_norm(delta)
     limit = power_of_two(2 * RESCALE_AT)
     if square * limit < real(1.0) or square > limit:
-        return normalise(delta)
-    return 0
+        k = normalise(delta)
+        return square_norm(delta), k
+    return square, 0
 
 
 def add_loss(gradient, cotangent, exponent):

@@ -270,6 +270,36 @@ def test_nan_inputs_are_counted_and_do_not_spoil_the_rest(tmp_path):
     assert np.isfinite(data.log_grad_W_mean).all()
 
 
+def test_a_block_without_any_good_network(tmp_path, capsys):
+    """The second of three blocks of 256 networks reads NaN alone; the others are measured."""
+    x = np.random.default_rng(0).standard_normal((600, 12, 1))
+    x[256:512] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    arguments = ("bptt", "--networks", "600", "--set", "hidden_size=4", "--set", "activation=tanh")
+    assert run(tmp_path, *arguments, "--inputs", str(tmp_path / "x.npy")) == 0
+    assert capsys.readouterr().err == ""
+    data = xr.load_dataset(tmp_path / "out/results.nc")
+    assert (data.status_count.values == [344, 0, 0, 256]).all()
+    assert np.isfinite(data.recent_share_U_mean).all()
+
+
+def test_a_cell_without_any_good_network(tmp_path, capsys):
+    """Nothing is measured, and nothing fails."""
+    np.save(tmp_path / "x.npy", np.full((3, 12, 1), np.nan))
+    assert run(tmp_path, "bptt", *SMALL[:2], "--inputs", str(tmp_path / "x.npy")) == 0
+    assert capsys.readouterr().err == ""
+    data = xr.load_dataset(tmp_path / "out/results.nc")
+    assert (data.measured_share == 0).all()
+    assert data.recent_share_W_mean.isnull().all()
+
+
+def test_without_inputs_there_is_nothing_to_share(tmp_path):
+    assert run(tmp_path, "bptt", *SMALL, "--inputs", "zero", "--set", "activation=tanh") == 0
+    data = xr.load_dataset(tmp_path / "out/results.nc")
+    assert data.recent_share_U_mean.isnull().all()
+    assert np.isfinite(data.recent_share_W_mean).all()
+
+
 def test_the_folder_of_another_run_is_refused_and_kept(tmp_path, capsys):
     assert run(tmp_path, "bptt", *SMALL) == 0
     before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
