@@ -6,13 +6,15 @@ from ..kernels.cache import kernel_digest
 from ..kernels.contract import Array
 from .activation import activation_curve
 from .arguments import random_source
+from .clip import clip_coordinates
 from .dataset import versions
 from .errors import InputError, Shown
 from .measure import measure, measure_block, sample, single_threaded_blas
 from .plan import available_cores, make_plan
-from .products import Variable, product_variables
+from .products import product_variables
 from .spec import NetworkSpec
 from .status import STATUS
+from .variable import Variable
 
 __all__ = [
     "STATUS",
@@ -23,6 +25,7 @@ __all__ = [
     "Variable",
     "activation_curve",
     "available_cores",
+    "clip_coordinates",
     "kernel_digest",
     "make_plan",
     "measure",

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..kernels.cells import CELLS
-from ..kernels.contract import Adjoint, Array, Ensemble, Tape, WeightGradient
+from ..kernels.contract import Adjoint, Array, Ensemble, Tape, WeightGradient, Wiring
 from ..kernels.library import forward_kernel, kernel
+from ..kernels.norms import LAYER, NORMALIZATIONS
 from .ensemble import Source, Window
 from .spec import NetworkSpec
 from .workspace import Workspace
@@ -20,15 +21,18 @@ from .workspace import Workspace
 class Run:
     """A chunk of networks after the forward sweep; the adjoint runs when a product asks for it.
 
-    `given` says that arrays of the ensemble came from outside and may hold NaN.
+    `given` says that arrays of the ensemble came from outside and may hold NaN; `every_term`, that
+    the weight gradients of fresh weights are wanted as arrays, not by their norms alone.
     """
 
     spec: NetworkSpec
     window: Window
     ensemble: Ensemble
+    wiring: Wiring
     tape: Tape
     workspace: Workspace
     given: bool = False
+    every_term: bool = False
 
     @classmethod
     def forward(cls, source: Source, first: int, count: int, workspace: Workspace) -> Run:
@@ -36,13 +40,15 @@ class Run:
         spec = source.spec
         cell = CELLS[spec.cell]
         ensemble = source.draw(first, count, workspace)
-        tape = _empty_tape(spec, ensemble, workspace)
-        run = cls(spec, source.window, ensemble, tape, workspace, source.given)
+        wiring = wiring_of(spec)
+        tape = _empty_tape(spec, ensemble, wiring, workspace)
+        run = cls(spec, source.window, ensemble, wiring, tape, workspace, source.given)
         names = list(cell.activations)
         forward_kernel(spec.cell, spec.precision)(
             count,
             ensemble,
-            run.tape,
+            wiring,
+            tape,
             names.index(spec.activation) if names else 0,
             tuple(run.real(getattr(spec, name)) for name in cell.parameters),
             run.real(spec.skip),
@@ -75,30 +81,34 @@ class Run:
     @cached_property
     def adjoint(self) -> Adjoint:
         """The backward sweep; from here on ``tape.net`` holds dL/dnet."""
-        B, S, n = self.ensemble.initial_state.shape[1:]
+        S, size = self.ensemble.initial_state.shape[1:]
         sweep = Adjoint(
-            cotangent=self.take("cotangent", 2, B, S, n),
+            cotangent=self.take("cotangent", 2, S, size),
+            delta=self.take("adjoint.delta", self.ensemble.W.shape[2], size),
             square=self.take("adjoint.square", self.window.steps),
             exponent=self.take("adjoint.exponent", self.window.steps, dtype=np.int32),
         )
-        self.launch("adjoint", self.window.burn_in, self.ensemble, self.tape, sweep)
+        self.launch("adjoint", self.window.burn_in, self.ensemble, self.wiring, self.tape, sweep)
         return sweep
 
     @cached_property
     def weight_gradient(self) -> WeightGradient:
         """The BPTT sums and their terms."""
-        T, B = self.window.steps, self.spec.batch_size
-        rows, n = self.ensemble.W.shape[2:]
-        m = self.ensemble.input.shape[3]
-        K = 1 if self.spec.tied else 0
+        T, B, n = self.window.steps, self.spec.batch_size, self.spec.hidden_size
+        R, m = self.ensemble.W.shape[2], self.ensemble.input.shape[3]
+        G, P = len(self.wiring.input_row), len(self.wiring.row)
+        direct = B == 1 and G == P == R and not self.wiring.norm
+        K = 1 if self.spec.tied else (T if self.every_term else 0)
         gradient = WeightGradient(
-            W=self.take("grad_W", K, rows, n),
-            U=self.take("grad_U", K, rows, m),
-            b=self.take("grad_b", K, rows, 1),
+            W=self.take("grad_W", K, R * n, n),
+            U=self.take("grad_U", K, G * n, m),
+            b=self.take("grad_b", K, P * n, 1),
             sum_square=self.take("weights.sum_square", 3),
             sum_exponent=self.take("weights.sum_exponent", 3, dtype=np.int32),
             square=self.take("weights.square", 3, T),
             exponent=self.take("weights.exponent", 3, T, dtype=np.int32),
+            delta=self.take("weights.delta", 0 if direct else T * B * P * n),
+            passed=self.take("weights.passed", B * n),
             rows=self.take("weights.rows", T * B * max(n, m)),
             step_exponent=self.take("weights.step_exponent", T, dtype=np.int32),
         )
@@ -111,19 +121,36 @@ class Run:
             ):
                 array[:, 1] = 0
         sweep = self.adjoint
-        self.launch("weights", self.window.burn_in, self.ensemble, self.tape, sweep, gradient)
+        first, wiring = self.window.burn_in, self.wiring
+        self.launch("weights", first, self.ensemble, wiring, self.tape, sweep, gradient)
         return gradient
 
 
-def _empty_tape(spec: NetworkSpec, ensemble: Ensemble, workspace: Workspace) -> Tape:
-    cell = CELLS[spec.cell]
-    S, G, n = len(cell.slots), len(cell.gates), spec.hidden_size
+def wiring_of(spec: NetworkSpec) -> Wiring:
+    """How the terms of the cell's pre-activations are put together and normalised."""
+    cell, norm = CELLS[spec.cell], NORMALIZATIONS[spec.normalization]
+    input_row = np.array(cell.input_rows, np.int64)
+    term_row = cell.recurrent + np.arange(len(cell.gates)) if norm.separate else input_row
+    scale = np.dtype(spec.precision).type(spec.norm_scale)
+    return Wiring(input_row, term_row, np.arange(cell.rows), norm.kind, scale)
+
+
+def _empty_tape(spec: NetworkSpec, ensemble: Ensemble, wiring: Wiring, own: Workspace) -> Tape:
+    cell, n, real = CELLS[spec.cell], spec.hidden_size, spec.precision
+    S, G, P = len(cell.slots), len(cell.gates), cell.rows
     N, T, B = ensemble.input.shape[:3]
-    real = spec.precision
+    Q = int(max(wiring.term_row.max() + 1, P))
+    kept = T if wiring.norm else 0
+    gains = B if wiring.norm == LAYER else n
+    direct = B == 1 and Q == G
     return Tape(
-        net=workspace.take("net", (N, T, B, G, n), real),
-        dz=workspace.take("dz", (N, T, B, S, G, n), real),
-        ds=workspace.take("ds", (N, T, B, S, S, n), real),
-        state=workspace.take("state", (N, T + 1, B, S, n), real),
-        exponent=workspace.take("exponent", (N, T + 1, B), np.int32),
+        net=own.take("net", (N, T, Q, B * n), real),
+        dz=own.take("dz", (N, T, S, P, B * n), real),
+        ds=own.take("ds", (N, T, S, S, B * n), real),
+        state=own.take("state", (N, T + 1, S, B * n), real),
+        exponent=own.take("exponent", (N, T + 1), np.int32),
+        normalised=own.take("normalised", (N, kept, Q, B * n), real),
+        gain=own.take("gain", (N, kept, Q, gains), real),
+        drive=own.take("drive", (N, 0 if direct else T * B, G * n), real),
+        work=own.take("norm.work", (N, 2, n), real),
     )

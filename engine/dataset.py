@@ -12,19 +12,22 @@ import numpy as np
 import xarray as xr
 
 from ..kernels.cache import kernel_digest
+from ..kernels.cells import CELLS
 from .arguments import LOSSES
+from .clip import ClipArgument, clip_coordinates
 from .ensemble import Source
 from .keep import kept_variables
-from .products import Arrays, Variable, product_variables
+from .products import product_variables
 from .status import STATUS
+from .variable import Arrays, Variable
 
 
 def result_variables(
-    source: Source, products: Sequence[str], keep: Sequence[str]
+    source: Source, products: Sequence[str], keep: Sequence[str], clip: ClipArgument = None
 ) -> dict[str, Variable]:
     """What a measurement returns, by name."""
-    kept = kept_variables(source.spec.tied)
-    table: dict[str, Variable] = product_variables(products)
+    kept = kept_variables(source.spec)
+    table: dict[str, Variable] = product_variables(products, clip)
     for name in keep:
         table |= kept[name]
     meaning = ", ".join(f"{code} {name}" for name, code in STATUS.items())
@@ -33,7 +36,11 @@ def result_variables(
 
 
 def results_dataset(
-    source: Source, parts: list[Arrays], products: Sequence[str], keep: Sequence[str]
+    source: Source,
+    parts: list[Arrays],
+    products: Sequence[str],
+    keep: Sequence[str],
+    clip: ClipArgument = None,
 ) -> xr.Dataset:
     """Join the chunks' arrays and say what each variable is.
 
@@ -42,24 +49,27 @@ def results_dataset(
     source : Source
     parts : list of mappings
         Arrays of each chunk, in the order of the networks.
-    products, keep : sequences of str
+    products, keep, clip
         As given to `measure`.
     """
-    table = result_variables(source, products, keep)
+    table = result_variables(source, products, keep, clip)
     data = xr.Dataset(
         {
             name: (v.dims, np.concatenate([p[name] for p in parts]), _attributes(v))
             for name, v in table.items()
         }
     )
-    T = source.window.steps
+    T, cell = source.window.steps, CELLS[source.spec.cell]
     axes: dict[str, Any] = {
         "network": np.arange(data.sizes["network"]),
         "lag": ("lag", np.arange(T), {"units": "steps", "long_name": "lag"}),
         "step": ("step", np.arange(T), {"units": "steps", "long_name": "step"}),
         "norm": ["frobenius", "spectral"],
+        "gate": list(cell.gates),
+        "own_gate": list(cell.apart),
     }
     data = data.assign_coords({k: v for k, v in axes.items() if k in data.dims})
+    data = data.assign_coords(clip_coordinates(clip))
     data.attrs = run_attributes(source)
     return data
 

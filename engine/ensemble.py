@@ -14,7 +14,15 @@ from ..kernels.library import fill_kernel
 from .spec import NetworkSpec
 from .workspace import Workspace
 
-STREAMS = {"W": 0, "U": 1, "b": 2, "input": 3, "initial_state": 4, "readout_gradient": 5}
+STREAMS = {
+    "W": 0,
+    "U": 1,
+    "b": 2,
+    "input": 3,
+    "initial_state": 4,
+    "readout_gradient": 5,
+    "b_recurrent": 6,
+}
 """The word of the random counter that tells the arrays of a network apart."""
 
 
@@ -104,23 +112,22 @@ class RandomSource:
         spec, window = self.spec, self.window
         n, m, B = spec.hidden_size, spec.input_size, spec.batch_size
         cell = CELLS[spec.cell]
-        G, S = len(cell.gates), len(cell.slots)
         K = 1 if spec.tied else window.total
         numbers = _Numbers(self, first, count, workspace)
-        W = _recurrent_weights(spec, numbers, (count, K, G, n, n)).reshape(count, K, G * n, n)
-        W_transposed = workspace.take("W_transposed", (count, K, n, G * n), W.dtype)
-        np.copyto(W_transposed, W.swapaxes(2, 3))
-        initial = workspace.take("initial", (count, B, S, n), W.dtype)
+        W = _recurrent_weights(spec, numbers, (count, K, cell.recurrent, n, n))
+        W_transposed = workspace.take("W_transposed", W.shape, W.dtype)
+        np.copyto(W_transposed, W.swapaxes(3, 4))
+        initial = workspace.take("initial", (count, len(cell.slots), B * n), W.dtype)
         initial[:] = 0
-        initial[:, :, 0] = numbers("initial_state", (count, B, n))
+        initial[:, 0] = numbers("initial_state", (count, B * n))
         return Ensemble(
             W=W,
             W_transposed=W_transposed,
-            U=_input_weights(spec, numbers, (count, K, G * n, m)),
-            b=_biases(spec, numbers, (count, K, G, n)).reshape(count, K, G * n),
+            U=_input_weights(spec, numbers, (count, K, len(cell.gates) * n, m)),
+            b=_biases(spec, numbers, (count, K)),
             input=self._inputs(numbers, first, count),
             initial_state=initial,
-            readout_gradient=_unit_loss(numbers("readout_gradient", (count, window.losses, B, n))),
+            readout_gradient=_unit_loss(numbers("readout_gradient", (count, window.losses, B * n))),
         )
 
     def _inputs(self, numbers: _Numbers, first: int, count: int) -> Array:
@@ -184,15 +191,27 @@ def _input_weights(spec: NetworkSpec, numbers: _Numbers, shape: tuple[int, ...])
     return numbers("U", shape, spec.input_scale / math.sqrt(spec.input_size))
 
 
-def _biases(spec: NetworkSpec, numbers: _Numbers, shape: tuple[int, ...]) -> Array:
-    if spec.weights == "pytorch":
-        b = numbers("b", shape, 1 / math.sqrt(spec.hidden_size), "uniform")
-    else:
-        b = numbers("b", shape, spec.bias_scale)
-    gates = CELLS[spec.cell].gates
+def _biases(spec: NetworkSpec, numbers: _Numbers, lead: tuple[int, int]) -> Array:
+    """Biases of all rows of the pre-activations; PyTorch has one with either term of a gate."""
+    cell, n = CELLS[spec.cell], spec.hidden_size
+    pytorch = spec.weights == "pytorch"
+    law = (1 / math.sqrt(n), "uniform") if pytorch else (spec.bias_scale, "normal")
+    b = numbers.workspace.take("bias", (*lead, cell.rows, n), spec.precision)
+    b[:] = 0
+    rows = list(cell.input_rows)
+    b[:, :, rows] = numbers("b", (*lead, len(rows), n), *law)
+    own = range(cell.recurrent) if pytorch else own_bias_gates(spec)
+    if own:
+        b[:, :, own] += numbers("b_recurrent", (*lead, cell.recurrent, n), *law)[:, :, own]
     for gate, addition in spec.gate_bias.items():
-        b[:, :, gates.index(gate)] += addition
+        b[:, :, rows[cell.gates.index(gate)]] += addition
     return b
+
+
+def own_bias_gates(spec: NetworkSpec) -> list[int]:
+    """Gates whose recurrent term has a bias of its own."""
+    cell = CELLS[spec.cell]
+    return [cell.gates.index(gate) for gate in cell.apart]
 
 
 def _unit_loss(v: Array) -> Array:

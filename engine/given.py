@@ -9,7 +9,7 @@ import xarray as xr
 
 from ..kernels.cells import CELLS
 from ..kernels.contract import Array, Ensemble
-from .ensemble import Source, Window
+from .ensemble import Source, Window, own_bias_gates
 from .errors import InputError, Shown
 from .spec import NetworkSpec
 from .workspace import Workspace
@@ -17,7 +17,8 @@ from .workspace import Workspace
 LONG_NAMES = {
     "W": "recurrent weights",
     "U": "input weights",
-    "b": "biases",
+    "b": "biases, added to the input terms",
+    "b_recurrent": "biases of recurrent terms that have their own",
     "input": "inputs x",
     "initial_state": "state h before the first step",
     "readout_gradient": "dL/dh of the loss",
@@ -27,24 +28,28 @@ LONG_NAMES = {
 def ensemble_dataset(source: Source, networks: int) -> xr.Dataset:
     """The arrays of the first `networks` networks of a source, as a labelled dataset."""
     spec, window = source.spec, source.window
-    gates = CELLS[spec.cell].gates
+    cell = CELLS[spec.cell]
     drawn = source.draw(0, networks, Workspace())
+    silent = [(0, 0)] * 2 + [(0, len(cell.input_only))] + [(0, 0)] * 2
+    by_sequence = drawn.readout_gradient.reshape(networks, window.losses, spec.batch_size, -1)
     arrays = {
-        "W": drawn.W,
+        "W": np.pad(drawn.W, silent),
         "U": drawn.U,
-        "b": drawn.b,
+        "b": drawn.b[:, :, list(cell.input_rows)],
+        "b_recurrent": drawn.b[:, :, own_bias_gates(spec)],
         "input": _with_features(drawn.input, spec).swapaxes(1, 2),
-        "initial_state": drawn.initial_state[:, :, 0],
-        "readout_gradient": drawn.readout_gradient.swapaxes(1, 2)[:, :, ::-1],
+        **dict(zip(initial_names(spec), drawn.initial_state.swapaxes(0, 1), strict=True)),
+        "readout_gradient": by_sequence.swapaxes(1, 2)[:, :, ::-1],
     }
     shapes = dataset_shapes(spec, window, networks)
     variables = {}
-    for name, array in arrays.items():
-        attributes = {"units": "1", "long_name": LONG_NAMES[name]}
-        values = array.reshape(tuple(shapes[name].values())).copy()
-        variables[name] = (tuple(shapes[name]), values, attributes)
+    for name, shape in shapes.items():
+        attributes = {"units": "1", "long_name": LONG_NAMES.get(name, name.replace("_", " "))}
+        values = arrays[name].reshape(tuple(shape.values())).copy()
+        variables[name] = (tuple(shape), values, attributes)
     coordinates = {
-        "gate": list(gates),
+        "gate": list(cell.gates),
+        **({"own_gate": list(cell.apart)} if cell.apart else {}),
         "step": np.arange(-window.burn_in, window.steps),
         "network": np.arange(networks),
     }
@@ -56,17 +61,24 @@ def dataset_shapes(spec: NetworkSpec, window: Window, networks: int) -> dict[str
     """Dimensions and sizes of every array of an ensemble dataset."""
     n, m = spec.hidden_size, spec.input_size
     lead = {"network": networks} | ({} if spec.tied else {"step": window.total})
-    gates = {"gate": len(CELLS[spec.cell].gates)}
+    cell = CELLS[spec.cell]
+    gates, own = {"gate": len(cell.gates)}, {"own_gate": len(cell.apart)}
     sequence = {"network": networks, "sequence": spec.batch_size}
     loss = {"loss_step": window.steps} if window.every else {}
     return {
         "W": lead | gates | {"unit": n, "source": n},
         "U": lead | gates | {"unit": n, "feature": m},
         "b": lead | gates | {"unit": n},
+        **({"b_recurrent": lead | own | {"unit": n}} if cell.apart else {}),
         "input": sequence | {"step": window.total, "feature": m},
-        "initial_state": sequence | {"unit": n},
+        **{name: sequence | {"unit": n} for name in initial_names(spec)},
         "readout_gradient": sequence | loss | {"unit": n},
     }
+
+
+def initial_names(spec: NetworkSpec) -> list[str]:
+    """Names of the variables that hold the initial values of the state's slots."""
+    return ["initial_state", *(f"initial_{slot}_state" for slot in CELLS[spec.cell].slots[1:])]
 
 
 def _with_features(inputs: Array, spec: NetworkSpec) -> Array:
@@ -113,26 +125,33 @@ class GivenSource:
             name: _checked(ensemble, name, shape, spec.precision)
             for name, shape in dataset_shapes(spec, window, networks).items()
         }
+        silent = CELLS[spec.cell].input_only
+        if silent and arrays["W"][..., -len(silent) :, :, :].any():
+            shown = Shown(f"weights of {', '.join(silent)}")
+            raise InputError("ensemble.W", shown, "zeros for gates that do not read h")
         return cls(spec, window, arrays, networks)
 
     def draw(self, first: int, count: int, workspace: Workspace) -> Ensemble:
         """Arrays of the networks first, ..., first + count - 1."""
         part = {name: array[first : first + count] for name, array in self.arrays.items()}
-        n, m = self.spec.hidden_size, self.spec.input_size
-        steps = 1 if self.spec.tied else self.window.total
-        W = part["W"].reshape(count, steps, -1, n)
-        slots = len(CELLS[self.spec.cell].slots)
-        initial = np.zeros((count, self.spec.batch_size, slots, n), W.dtype)
-        initial[:, :, 0] = part["initial_state"]
-        loss = part["readout_gradient"].reshape(count, self.spec.batch_size, self.window.losses, n)
+        spec, cell = self.spec, CELLS[self.spec.cell]
+        n, m, B = spec.hidden_size, spec.input_size, spec.batch_size
+        K, G = 1 if spec.tied else self.window.total, len(cell.gates)
+        W = np.ascontiguousarray(part["W"].reshape(count, K, G, n, n)[:, :, : cell.recurrent])
+        b = np.zeros((count, K, cell.rows, n), W.dtype)
+        b[:, :, list(cell.input_rows)] = part["b"].reshape(count, K, G, n)
+        if cell.apart:
+            b[:, :, own_bias_gates(spec)] = part["b_recurrent"].reshape(count, K, -1, n)
+        initial = np.stack([part[name] for name in initial_names(spec)], axis=1)
+        loss = part["readout_gradient"].reshape(count, B, self.window.losses, n)
         return Ensemble(
-            W=np.ascontiguousarray(W),
-            W_transposed=np.ascontiguousarray(W.swapaxes(2, 3)),
-            U=np.ascontiguousarray(part["U"].reshape(count, steps, -1, m)),
-            b=np.ascontiguousarray(part["b"].reshape(count, steps, -1)),
+            W=W,
+            W_transposed=np.ascontiguousarray(W.swapaxes(3, 4)),
+            U=np.ascontiguousarray(part["U"].reshape(count, K, G * n, m)),
+            b=b,
             input=np.ascontiguousarray(part["input"].swapaxes(1, 2)),
-            initial_state=initial,
-            readout_gradient=np.ascontiguousarray(loss.swapaxes(1, 2)[:, ::-1]),
+            initial_state=initial.reshape(count, -1, B * n),
+            readout_gradient=loss.swapaxes(1, 2)[:, ::-1].reshape(count, -1, B * n),
         )
 
 

@@ -4,74 +4,83 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.contract import Array
+from ..kernels.cells import CELLS
 from .chunk import Run
-from .products import Arrays, Variable
+from .ensemble import own_bias_gates
+from .spec import NetworkSpec
+from .variable import Arrays, Variable
 
 _UNTIED_NOTE = "a leading step axis when the weights are fresh at every step"
 
 
 def states(run: Run) -> Arrays:
-    """h after every measured step; inf where it exceeds float64."""
+    """The state after every measured step, slot by slot; inf where it exceeds float64."""
     first = run.window.burn_in + 1
-    state = run.tape.state[:, first:, :, 0].astype(np.float64)
+    count, steps, slots, _ = run.tape.state[:, first:].shape
+    shape = (count, steps, slots, run.spec.batch_size, run.spec.hidden_size)
+    state = run.tape.state[:, first:].reshape(shape).astype(np.float64)
     with np.errstate(over="ignore"):
-        state = np.ldexp(state, run.tape.exponent[:, first:, :, None])
-    return {"state": np.ascontiguousarray(state.swapaxes(1, 2))}
+        state = np.ldexp(state, run.tape.exponent[:, first:, None, None, None])
+    names = slot_names(run.spec)
+    return {
+        name: np.ascontiguousarray(state[:, :, a].swapaxes(1, 2)) for a, name in enumerate(names)
+    }
+
+
+def slot_names(spec: NetworkSpec) -> list[str]:
+    """Names of the state's slots as variables: ``state`` is h."""
+    return ["state", *(f"{slot}_state" for slot in CELLS[spec.cell].slots[1:])]
 
 
 def gradients(run: Run) -> Arrays:
     """dL/dW, dL/dU and dL/db; inf where they exceed float64."""
-    gates = run.tape.net.shape[3]
-    if run.spec.tied:
-        result = run.weight_gradient
-        parts = {"W": result.W[:, 0], "U": result.U[:, 0], "b": result.b[:, 0, :, 0]}
-        exponents = {name: result.sum_exponent[:, k] for k, name in enumerate(parts)}
-    else:
-        parts, exponents = _terms(run)
-    if parts["U"].shape[-1] == 0:  # not driven
-        parts["U"] = np.zeros((*parts["U"].shape[:-1], run.spec.input_size))
-    arrays = {}
-    for name, value in parts.items():
-        exponent = exponents[name].reshape(
-            exponents[name].shape + (1,) * (value.ndim - exponents[name].ndim)
-        )
+    cell, n = CELLS[run.spec.cell], run.spec.hidden_size
+    result, count = run.weight_gradient, run.count
+    full = {}
+    for k, name in enumerate("WUb"):
+        value = getattr(result, name)
+        exponent = result.sum_exponent[:, k, None]
+        if not run.spec.tied:
+            exponent = result.exponent[:, k, ::-1]
         with np.errstate(over="ignore"):
-            full = np.ldexp(value.astype(np.float64), exponent)
-        lead = 1 if run.spec.tied else 2
-        split = (*full.shape[:lead], gates, full.shape[lead] // gates, *full.shape[lead + 1 :])
-        arrays[f"grad_{name}"] = full.reshape(split)
-    return arrays
-
-
-def _terms(run: Run) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Gradients of the weights of each step, with exponents (network, step)."""
-    first = run.window.burn_in
-    delta = run.tape.net[:, first:].reshape(run.count, run.window.steps, run.spec.batch_size, -1)
-    lag_exponent = run.adjoint.exponent[:, ::-1].astype(np.int64)
-    common = run.tape.exponent[:, first:-1].max(axis=2)
-    shift = run.tape.exponent[:, first:-1] - common[:, :, None]
-    state = np.ldexp(run.tape.state[:, first:-1, :, 0], shift[..., None])
-    parts = {
-        "W": np.einsum("ktbi,ktbj->ktij", delta, state),
-        "U": np.einsum("ktbi,ktbj->ktij", delta, run.ensemble.input[:, first:]),
-        "b": delta.sum(axis=2),
+            value = np.ldexp(value.astype(np.float64), exponent[..., None, None])
+        K, rows, columns = value.shape[1:]
+        full[name] = value.reshape(count, K, rows // n, n, columns)
+    if full["U"].shape[-1] == 0:  # not driven
+        full["U"] = np.zeros((*full["U"].shape[:-1], run.spec.input_size))
+    silent = [(0, 0)] * 2 + [(0, len(cell.input_only))] + [(0, 0)] * 2
+    b = full["b"][..., 0]
+    arrays = {
+        "grad_W": np.pad(full["W"], silent),
+        "grad_U": full["U"],
+        "grad_b": b[:, :, list(cell.input_rows)],
     }
-    return parts, {"W": lag_exponent + common, "U": lag_exponent, "b": lag_exponent}
+    if cell.apart:
+        arrays["grad_b_recurrent"] = b[:, :, own_bias_gates(run.spec)]
+    return {name: a[:, 0] if run.spec.tied else a for name, a in arrays.items()}
 
 
-def kept_variables(tied: bool) -> dict[str, dict[str, Variable]]:
+def kept_variables(spec: NetworkSpec) -> dict[str, dict[str, Variable]]:
     """Variables of each thing that can be kept."""
-    lead = ("network",) if tied else ("network", "step")
-    note = "" if tied else f" ({_UNTIED_NOTE})"
-    return {
-        "states": {"state": Variable(("network", "sequence", "step", "unit"), "1", "state h")},
+    cell = CELLS[spec.cell]
+    lead = ("network",) if spec.tied else ("network", "step")
+    note = "" if spec.tied else f" ({_UNTIED_NOTE})"
+    dims = ("network", "sequence", "step", "unit")
+    kept = {
+        "states": {
+            name: Variable(dims, "1", f"state {slot}")
+            for name, slot in zip(slot_names(spec), cell.slots, strict=True)
+        },
         "gradients": {
             "grad_W": Variable((*lead, "gate", "unit", "source"), "1", f"dL/dW{note}"),
             "grad_U": Variable((*lead, "gate", "unit", "feature"), "1", f"dL/dU{note}"),
             "grad_b": Variable((*lead, "gate", "unit"), "1", f"dL/db{note}"),
         },
     }
+    if cell.apart:
+        own = Variable((*lead, "own_gate", "unit"), "1", f"dL/db of recurrent terms{note}")
+        kept["gradients"]["grad_b_recurrent"] = own
+    return kept
 
 
 KEEPERS = {"states": states, "gradients": gradients}

@@ -21,14 +21,17 @@ from .arguments import (
     refuse_given,
 )
 from .chunk import Run
+from .clip import ClipArgument, checked_clips, clipping
 from .dataset import result_variables, results_dataset
 from .ensemble import RandomSource, Source
+from .errors import InputError
 from .given import GivenSource, ensemble_dataset
 from .keep import KEEPERS
 from .plan import Plan, bytes_per_network, check_count, make_plan
-from .products import PRODUCTS, Arrays, result_bytes
+from .products import PRODUCTS, result_bytes
 from .spec import NetworkSpec, check_integer
 from .status import status_of
+from .variable import Arrays
 from .workspace import Workspace
 
 _workspace = Workspace()
@@ -45,6 +48,7 @@ def measure(
     burn_in: int | None = None,
     loss: str = "last",
     keep: Sequence[str] = (),
+    clip: ClipArgument = None,
     device: str = "cpu",
     workers: int | None = None,
     progress: bool = False,
@@ -73,7 +77,12 @@ def measure(
     loss : {"last", "every"}
         L = v . h_T with a random unit vector v, or one such term at every measured step.
     keep : sequence of {"states", "gradients"}
-        Also return the arrays ``state``, or ``grad_W``, ``grad_U``, ``grad_b``.
+        Also return the arrays ``state`` (and those of other slots, as ``cell_state``), or
+        ``grad_W``, ``grad_U``, ``grad_b`` (and ``grad_b_recurrent`` for a cell that has it).
+    clip : mapping, optional
+        Clip the gradient of the product ``weights`` by its global norm, ``{"norm": c}``, or entry
+        by entry, ``{"value": c}``; several thresholds and both kinds at once are lists. Reported
+        along the axis ``clip``: how much is clipped, the norm before and after, the angle.
     device : {"cpu"}
     workers : int, optional
         Threads; default one per available core.
@@ -102,6 +111,9 @@ def measure(
     check_names("products", products, PRODUCTS)
     check_names("keep", keep, KEEPERS)
     check_option("device", device, DEVICES)
+    clips = checked_clips(clip)
+    if clips and "weights" not in products:
+        raise InputError("clip", clip, "nothing without the product 'weights'")
     if workers is not None:
         workers = check_integer("workers", workers, 1, 1024)
     source: Source
@@ -116,15 +128,16 @@ def measure(
         source = random_source(spec, steps, seed, inputs, burn_in, loss)
     wanted = [*products, *(["weights"] if "gradients" in keep else [])]
     plan = make_plan(source.spec, source.window, wanted, workers)
-    check_count(count, result_bytes(source, result_variables(source, products, keep).values()))
+    variables = result_variables(source, products, keep, clip).values()
+    check_count(count, result_bytes(source, variables, len(clips)))
     blocks = plan.ranges(0, count)
 
     def run(block: tuple[int, int]) -> Arrays:
-        return measure_block(source, *block, products, keep)
+        return measure_block(source, *block, products, keep, clip)
 
     with single_threaded_blas():
         parts = _map(run, blocks, plan, progress)
-    data = results_dataset(source, parts, products, keep)
+    data = results_dataset(source, parts, products, keep, clip)
     data.attrs["seed"] = seed if isinstance(source, RandomSource) else "given ensemble"
     return data
 
@@ -146,7 +159,10 @@ def sample(
     xarray.Dataset
         ``W`` (network, gate, unit, source), ``U`` (network, gate, unit, feature), ``b`` (network,
         gate, unit), ``input`` (network, sequence, step, feature), ``initial_state`` and
-        ``readout_gradient`` = dL/dh_T (network, sequence, unit). Steps before the measured window
+        ``readout_gradient`` = dL/dh_T (network, sequence, unit). Cells with further state slots
+        have their initial values too (``initial_cell_state``), cells with a bias of the recurrent
+        term alone ``b_recurrent`` (network, own_gate, unit). Gates that do not read h have zeros
+        in ``W``. Steps before the measured window
         have negative coordinates. For ``tied=False`` W, U and b have a step axis after
         ``network``; for ``loss="every"`` ``readout_gradient`` has a ``loss_step`` axis.
     """
@@ -158,14 +174,22 @@ def sample(
 
 
 def measure_block(
-    source: Source, first: int, count: int, products: Sequence[str], keep: Sequence[str] = ()
+    source: Source,
+    first: int,
+    count: int,
+    products: Sequence[str],
+    keep: Sequence[str] = (),
+    clip: ClipArgument = None,
 ) -> Arrays:
     """Results of a few networks, computed in the calling thread."""
     run = Run.forward(source, first, count, _workspace)
+    run.every_term = bool("gradients" in keep or clip)
     results: Arrays = {}
     for name in PRODUCTS:  # a fixed order: the adjoint sweep overwrites the pre-activations
         if name in products:
             results |= PRODUCTS[name].measure(run)
+    if clip:
+        results |= clipping(run.weight_gradient, run.spec.tied, checked_clips(clip))
     for name in keep:
         results |= KEEPERS[name](run)
     results["status"] = status_of(run, results)

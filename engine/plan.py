@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..kernels.cells import CELLS
+from ..kernels.norms import BATCH, NORMALIZATIONS
 from .ensemble import Window
 from .errors import InputError, Shown
 from .spec import NetworkSpec
@@ -75,13 +76,16 @@ def memory_budget() -> int:
 def bytes_per_network(spec: NetworkSpec, window: Window, products: Sequence[str]) -> int:
     """Memory of one network: its weights, its tape and the work space of the products."""
     cell = CELLS[spec.cell]
-    S, G = len(cell.slots), len(cell.gates)
+    S, G, P = len(cell.slots), len(cell.gates), cell.rows
+    norm = NORMALIZATIONS[spec.normalization]
+    Q = cell.recurrent + G if norm.separate else P
     n, m, B, T = spec.hidden_size, spec.input_size, spec.batch_size, window.total
     K = 1 if spec.tied else T
-    numbers = K * G * n * (2 * n + m + 1) + B * n * window.losses
-    numbers += T * B * (m + G * n + S * G * n + S * S * n + S * n)
+    numbers = K * n * (2 * cell.recurrent * n + G * m + P) + B * n * window.losses
+    numbers += T * B * (m + n * (G + Q + S * P + S * S + S + (2 * Q if norm.kind else 0)))
     if "weights" in products:
-        numbers += T * B * max(n, m) + (G * n * (n + m) if spec.tied else 0)
+        numbers += T * B * (max(n, m) + P * n) + (G * n * (n + m) if spec.tied else 0)
     if "jacobian" in products:
-        numbers += (2 + G + 2 + 4) * S * n * S * n
+        coupled = B if norm.kind == BATCH else 1
+        numbers += (2 + cell.recurrent + 2 + 4) * (S * coupled * n) ** 2
     return int(numbers * np.dtype(spec.precision).itemsize)

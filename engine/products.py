@@ -7,29 +7,18 @@ from the kernels as square * 4^exponent and leave as float64 logarithms.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..kernels.cells import CELLS
-from ..kernels.contract import (
-    Array,
-    JacobianProduct,
-    Visited,
-)
+from ..kernels.contract import Array, JacobianProduct, Visited
+from ..kernels.norms import BATCH
 from .chunk import Run
+from .clip import VARIABLES as CLIP_VARIABLES
 from .ensemble import Source
-
-Arrays = dict[str, Array]
-
-
-class Variable(NamedTuple):
-    """What a measured variable is."""
-
-    dims: tuple[str, ...]
-    units: str
-    long_name: str
+from .variable import Arrays, Variable
 
 
 def log_norm(square: Array, exponent: Array) -> Array:
@@ -44,11 +33,12 @@ def trajectory(run: Run) -> Arrays:
     visited = Visited(
         derivative=run.take("visited.derivative", 3),
         variance=run.take("visited.variance", T, B),
-        exponent=run.take("visited.exponent", T, B, dtype=np.int32),
+        exponent=run.take("visited.exponent", T, dtype=np.int32),
     )
-    run.launch("trajectory", run.window.burn_in, run.tape, run.real(run.spec.branch), visited)
+    branch = run.real(run.spec.branch)
+    run.launch("trajectory", run.window.burn_in, run.wiring, run.tape, branch, visited)
     with np.errstate(over="ignore"):  # the variance itself may exceed float64: inf then
-        variance = np.ldexp(visited.variance.astype(np.float64), 2 * visited.exponent)
+        variance = np.ldexp(visited.variance.astype(np.float64), 2 * visited.exponent[..., None])
     mean, mean_square, largest = visited.derivative.astype(np.float64).T
     return {
         "mean_derivative": mean,
@@ -89,17 +79,18 @@ def weights(run: Run) -> Arrays:
 
 def jacobian(run: Run) -> Arrays:
     """Norms of the explicit product of step Jacobians, and its singular values."""
-    T, B = run.window.steps, run.spec.batch_size
-    S, n = run.ensemble.initial_state.shape[2:]
-    size, rows = S * n, run.ensemble.W.shape[2]
+    T, R = run.window.steps, run.ensemble.W.shape[2]
+    S, B, n = run.ensemble.initial_state.shape[1], run.spec.batch_size, run.spec.hidden_size
+    group = B if run.wiring.norm == BATCH else 1
+    C, size = B // group, S * group * n
     product = JacobianProduct(
-        frobenius_square=run.take("jacobian.frobenius", B, T),
-        spectral=run.take("jacobian.spectral", B, T),
-        exponent=run.take("jacobian.exponent", B, T, dtype=np.int32),
-        singular_square=run.take("jacobian.singular", B, size),
-        singular_exponent=run.take("jacobian.singular_exponent", B, size, dtype=np.int32),
-        tangent=run.take("jacobian.tangent", 2, S, n, size),
-        work=run.take("jacobian.work", rows, size),
+        frobenius_square=run.take("jacobian.frobenius", C, T),
+        spectral=run.take("jacobian.spectral", C, T),
+        exponent=run.take("jacobian.exponent", C, T, dtype=np.int32),
+        singular_square=run.take("jacobian.singular", C, size),
+        singular_exponent=run.take("jacobian.singular_exponent", C, size, dtype=np.int32),
+        tangent=run.take("jacobian.tangent", 2, S, size, group * n),
+        product=run.take("jacobian.product", R, size, group * n),
         rows=run.take("jacobian.rows", 2, size, size),
         row_exponent=run.take("jacobian.row_exponent", size, dtype=np.int32),
         qr=run.take("jacobian.qr", 4, size, size),
@@ -109,7 +100,7 @@ def jacobian(run: Run) -> Arrays:
         array[:] = np.nan  # what an overflow leaves
     for array in (product.exponent, product.singular_exponent):
         array[:] = 0
-    run.launch("jacobian", run.window.burn_in, run.ensemble, run.tape, product)
+    run.launch("jacobian", run.window.burn_in, run.ensemble, run.wiring, run.tape, product)
     frobenius = log_norm(product.frobenius_square, product.exponent)
     spectral = log_norm(product.spectral.astype(np.float64) ** 2, product.exponent)
     singular = log_norm(product.singular_square, product.singular_exponent)
@@ -117,7 +108,7 @@ def jacobian(run: Run) -> Arrays:
         frobenius = 0.5 * np.logaddexp.reduce(2 * frobenius, axis=1)
     return {
         "log_jacobian_norm": np.stack((frobenius, spectral.max(axis=1)), axis=1),
-        "log_singular_value": -np.sort(-singular.reshape(run.count, B * size), axis=1),
+        "log_singular_value": -np.sort(-singular.reshape(run.count, C * size), axis=1),
     }
 
 
@@ -176,16 +167,20 @@ PRODUCTS: dict[str, Product] = {
 }
 
 
-def product_variables(products: Iterable[str]) -> dict[str, Variable]:
-    """The variables of several products."""
-    return {name: v for product in products for name, v in PRODUCTS[product].variables.items()}
+def product_variables(
+    products: Iterable[str], clip: Mapping[str, Any] | None = None
+) -> dict[str, Variable]:
+    """The variables of several products, and of clipping if there is any."""
+    table = {name: v for product in products for name, v in PRODUCTS[product].variables.items()}
+    return table | (CLIP_VARIABLES if clip else {})
 
 
-def result_bytes(source: Source, variables: Iterable[Variable]) -> int:
+def result_bytes(source: Source, variables: Iterable[Variable], clips: int = 0) -> int:
     """Memory of one network's results, twice over: chunks are joined."""
     spec, T = source.spec, source.window.steps
     n, m, B = spec.hidden_size, spec.input_size, spec.batch_size
     cell = CELLS[spec.cell]
     sizes = {"network": 1, "lag": T, "step": T, "norm": 2, "index": n * B * len(cell.slots)}
     sizes |= {"sequence": B, "unit": n, "source": n, "feature": m, "gate": len(cell.gates)}
+    sizes |= {"own_gate": len(cell.apart), "clip": clips}
     return 8 + sum(16 * math.prod(sizes[dim] for dim in v.dims) for v in variables)

@@ -13,17 +13,17 @@ from typing import Any, NamedTuple
 
 from ..kernels.activations import ACTIVATIONS
 from ..kernels.cells import CELLS
+from ..kernels.norms import BATCH, LAYER, NORMALIZATIONS
 from ..kernels.precision import FORMATS
 from .errors import InputError, Shown, listed
 
 WEIGHTS = ("gaussian", "orthogonal", "uniform", "identity", "pytorch")
-NORMALIZATIONS = ("none",)
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "cell": tuple(CELLS),
     "activation": tuple(ACTIVATIONS),
     "weights": WEIGHTS,
-    "normalization": NORMALIZATIONS,
+    "normalization": tuple(NORMALIZATIONS),
     "precision": tuple(FORMATS),
 }
 SIZES = ("hidden_size", "input_size", "batch_size")
@@ -80,39 +80,45 @@ class GateBias(Mapping[str, float]):
 class NetworkSpec:
     """A distribution of random recurrent networks.
 
-    net_t = W h_{t-1} + U x_t + b, h_t = skip h_{t-1} + branch phi(slope net_t) for the ``rnn``
-    cell.
+    net_t = N(W h_{t-1} + U x_t) + b, h_t = skip h_{t-1} + branch f(net_t, h_{t-1}). N is the
+    normalization; f is phi(slope net_t) for the ``rnn`` cell, and stands in its file for others.
 
     Attributes
     ----------
     cell : str
-        Architecture.
+        Architecture: ``rnn``, ``lstm``, ``gru``.
     activation : str
-        Nonlinearity phi of the ``rnn`` cell.
+        Nonlinearity phi of the ``rnn`` cell; those of other cells are fixed.
     slope : float
-        a > 0 in phi(a z): makes the derivative bound a sup|phi'| a continuous axis.
+        a > 0 in phi(a z): makes the derivative bound a sup|phi'| a continuous axis (``rnn``).
     hidden_size, input_size : int
         Numbers of units n and of input features m; m = n unless given.
     weight_scale : float
         sigma_w >= 0: W_ij ~ N(0, sigma_w^2 / n), each gate its own block.
     weights : str
         Ensemble of W: ``gaussian``; ``orthogonal`` (sigma_w times a Haar matrix); ``uniform``
-        (the same variance); ``identity`` (sigma_w I); ``pytorch`` (entries of W, U and b
-        U(-1/sqrt n, 1/sqrt n), W and U multiplied by their scales).
+        (the same variance); ``identity`` (sigma_w I); ``pytorch`` (entries of W, U and of both
+        biases of a gate U(-1/sqrt n, 1/sqrt n), W and U multiplied by their scales).
     input_scale : float
         sd of the input weights, U_ij ~ N(0, input_scale^2 / m).
     bias_scale : float
         sd of the biases.
     gate_bias : mapping
-        Fixed additions to the bias per gate.
+        Fixed additions to the bias per gate, e.g. ``{"forget": 1.0}`` (``lstm``: input, forget,
+        cell, output; ``gru``: reset, update, candidate; PyTorch's conventions).
     tied : bool
         False: fresh weights at every step, the deep feed-forward net of that depth.
     skip, branch : float
-        (1, 1) is the residual net, (1 - d, d) the leaky RNN; branch is not 0.
+        (1, 1) is the residual net, (1 - d, d) the leaky RNN; branch is not 0. They act on h.
     normalization : str
+        ``none``; ``batch``, of every gate and unit over the sequences; ``layer``, of every gate
+        and sequence over the units; ``batch-separate``, of the recurrent and of the input term by
+        itself. Statistics are those of the step (training mode). Terms that a cell takes apart
+        (``gru``: candidate) are normalised apart.
     norm_scale : float
+        gamma, which multiplies normalised terms; the shift is the bias.
     batch_size : int
-        Sequences per network.
+        Sequences per network; at least 2 with batch normalisation.
     precision : str
         ``float64`` or ``float32``.
 
@@ -156,6 +162,7 @@ class NetworkSpec:
         if not isinstance(self.tied, bool):
             raise InputError("tied", self.tied, "true or false")
         set_field(self, "gate_bias", self._checked_gate_bias())
+        self._check_combination()
 
     def _checked_gate_bias(self) -> GateBias:
         gates = CELLS[self.cell].gates
@@ -169,6 +176,21 @@ class NetworkSpec:
                 for gate, value in self.gate_bias.items()
             }
         )
+
+    def _check_combination(self) -> None:
+        """Refuse fields that have no meaning beside others."""
+        cell, kind = CELLS[self.cell], NORMALIZATIONS[self.normalization].kind
+        if not cell.activations and self.activation != "tanh":
+            allowed = f"tanh, for the nonlinearities of cell {self.cell!r} are fixed"
+            raise InputError("activation", self.activation, allowed)
+        if "slope" not in cell.parameters and self.slope != 1:
+            raise InputError("slope", self.slope, f"1 for cell {self.cell!r}, which has no slope")
+        if not kind and self.norm_scale != 1:
+            raise InputError("norm_scale", self.norm_scale, "1 without a normalization")
+        least = {BATCH: "batch_size", LAYER: "hidden_size"}.get(kind)
+        if least and getattr(self, least) < 2:
+            allowed = f"at least 2 with normalization {self.normalization!r}"
+            raise InputError(least, getattr(self, least), allowed)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> NetworkSpec:

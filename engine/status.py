@@ -6,7 +6,7 @@ import numpy as np
 
 from ..kernels.contract import Array
 from .chunk import Run
-from .products import Arrays
+from .variable import Arrays
 
 STATUS = {"ok": 0, "overflow": 1, "dead": 2, "bad_input": 3}
 """Codes of the variable ``status``.

@@ -39,6 +39,11 @@ def sigmoid(z):
     return (e * d if z < real(0.0) else d), e * d * d
 
 
+def complement(value, derivative):
+    """1 - sigmoid from `sigmoid`'s results, to full relative accuracy where it is tiny."""
+    return derivative / value if value > real(0.5) else real(1.0) - value
+
+
 def relu(z):
     """Phi(z) = max(z, 0)."""
     return (real(0.0) if z < real(0.0) else z), (real(1.0) if z > real(0.0) else real(0.0))

@@ -29,8 +29,8 @@ TILES = {"float64": (random.tile_double, 2), "float32": (random.tile_single, 4)}
 def forward_kernel(cell: str, precision: str) -> Callable[..., None]:
     """The forward sweep of an architecture.
 
-    Call it as ``kernel(networks, ensemble, tape, case, parameters, skip, branch)``; `case` is the
-    position of the activation in the cell's table (0 for a cell that has none).
+    Call it as ``kernel(networks, ensemble, wiring, tape, case, parameters, skip, branch)``;
+    `case` is the position of the activation in the cell's table (0 for a cell that has none).
     """
     chosen, formats = CELLS[cell], FORMATS[precision]
     equations = {"step": chosen.step, "linearise": chosen.linearise}

@@ -1,8 +1,9 @@
 """The backward sweep of one network: the gradient of the loss, step by step into the past.
 
-With L the gradient with respect to the state after a step and (dz, ds) the step's linearisation,
+With L the gradient with respect to the state after a step, (dz, ds) the step's linearisation and N
+the (symmetric) Jacobian of the normalisation, if there is one,
 
-    dL/dz = dz^T L,    L' = ds^T L + W^T dL/dz  (the last term into slot 0, which W reads).
+    dL/dz = dz^T L,    L' = ds^T L + W^T N dL/dz  (the last term into slot 0, which W reads).
 
 Every cell's back-propagation through time (Werbos 1990) is this, and names no cell. L is kept as
 L 2^k with a common exponent for all sequences, so that a chain of any length neither under- nor
@@ -12,11 +13,12 @@ overflows; powers of two make the rescaling exact.
 from __future__ import annotations
 
 from ..math import power_of_two
+from ..norms import project
 from ..precision import RESCALE_AT, real
 from ..targets.cpu import barrier, lanes, matvec, normalise, scale, square_norm
 
 
-def adjoint(k, first, ensemble, tape, sweep):
+def adjoint(k, first, ensemble, wiring, tape, sweep):
     """Back-propagate through the steps `first` and later; overwrites ``tape.net`` by dL/dnet.
 
     Parameters
@@ -26,6 +28,7 @@ def adjoint(k, first, ensemble, tape, sweep):
     first : int
         First step of the measured window.
     ensemble : Ensemble
+    wiring : Wiring
     tape : Tape
         Of a forward sweep.
     sweep : Adjoint
@@ -33,36 +36,65 @@ def adjoint(k, first, ensemble, tape, sweep):
     """
     cotangent, previous = sweep.cotangent[k, 0], sweep.cotangent[k, 1]
     cotangent[:] = real(0.0)
-    steps, sequences, gates, units = tape.net[k].shape
-    last = ensemble.W_transposed.shape[1] - 1
+    steps, own = tape.net.shape[1], tape.dz.shape[3]
+    last = ensemble.W.shape[1] - 1
     exponent = 0
     for lag in range(steps - first):
         t = steps - 1 - lag
         if lag < ensemble.readout_gradient.shape[1]:
             exponent = add_loss(ensemble.readout_gradient[k, lag], cotangent, exponent)
-        W = ensemble.W_transposed[k, min(t, last)]
-        for b in range(sequences):
-            delta = tape.net[k, t, b]
-            pull_to_net(tape.dz[k, t, b], cotangent[b], delta)
-            pull_to_state(tape.ds[k, t, b], cotangent[b], previous[b])
-            barrier()
-            matvec(W, delta.reshape(gates * units), previous[b, 0])
-            barrier()
-        square, shift = safe_square_norm(tape.net[k, t])
+        net = tape.net[k, t, :own]
+        pull_to_net(tape.dz[k, t], cotangent, net)
+        pull_to_state(tape.ds[k, t], cotangent, previous)
+        barrier()
+        delta = net
+        if wiring.norm != 0:
+            delta = sweep.delta[k]
+            pull_through_norm(k, t, wiring, tape, delta)
+        pull_to_sources(ensemble.W_transposed[k, min(t, last)], delta, previous[0])
+        barrier()
+        square, shift = safe_square_norm(net, wiring.input_row)
         sweep.square[k, lag] = square
         sweep.exponent[k, lag] = exponent + shift
         cotangent, previous = previous, cotangent
         exponent += normalise(cotangent)
 
 
-def safe_square_norm(delta):
-    """(s, k): the squared norm is s 4^k; delta is divided by 2^k where s would leave the format."""
-    square = square_norm(delta)
+def pull_to_sources(W_transposed, delta, previous):
+    """Previous += sum over the gates g that read h of W[g]^T delta[g], for every sequence."""
+    gates, units, _ = W_transposed.shape
+    for g in range(gates):
+        for b in range(0, previous.size, units):
+            matvec(W_transposed[g], delta[g, b : b + units], previous[b : b + units])
+
+
+def pull_through_norm(k, t, wiring, tape, delta):
+    """Gradient with respect to the recurrent terms, of which there are as many as rows of delta."""
+    for g in range(delta.shape[0]):
+        delta[g] = tape.net[k, t, g]
+        unit, gain = tape.normalised[k, t, g], tape.gain[k, t, g]
+        project(wiring.norm, delta[g], unit, gain, tape.work[k])
+
+
+def safe_square_norm(net, input_row):
+    """(s, k): the squared norm is s 4^k; dL/dnet is divided by 2^k where s would leave the format.
+
+    Counted are the rows that an input term enters: the arguments of the cell's nonlinearities.
+    """
+    square = rows_square(net, input_row)
     limit = power_of_two(2 * RESCALE_AT)
     if square * limit < real(1.0) or square > limit:
-        k = normalise(delta)
-        return square_norm(delta), k
+        k = normalise(net)
+        return rows_square(net, input_row), k
     return square, 0
+
+
+def rows_square(net, rows):
+    """Sum of squares of some rows."""
+    total = real(0.0)
+    for g in range(rows.size):
+        total += square_norm(net[rows[g]])
+    return total
 
 
 def add_loss(gradient, cotangent, exponent):
@@ -71,22 +103,20 @@ def add_loss(gradient, cotangent, exponent):
     if exponent != common:
         scale(cotangent, power_of_two(exponent - common))
     factor = power_of_two(-common)
-    sequences, units = gradient.shape
-    for b in range(sequences):
-        for i in lanes(units):
-            cotangent[b, 0, i] += factor * gradient[b, i]
+    for i in lanes(gradient.size):
+        cotangent[0, i] += factor * gradient[i]
     return common
 
 
 def pull_to_net(dz, cotangent, delta):
-    """Delta[g] = sum over slots a of dz[a, g] cotangent[a]."""
-    slots, gates, units = dz.shape
-    for g in range(gates):
+    """Delta[p] = sum over slots a of dz[a, p] cotangent[a]."""
+    slots, rows, units = dz.shape
+    for p in range(rows):
         for i in lanes(units):
-            delta[g, i] = dz[0, g, i] * cotangent[0, i]
+            delta[p, i] = dz[0, p, i] * cotangent[0, i]
         for a in range(1, slots):
             for i in lanes(units):
-                delta[g, i] += dz[a, g, i] * cotangent[a, i]
+                delta[p, i] += dz[a, p, i] * cotangent[a, i]
 
 
 def pull_to_state(ds, cotangent, previous):

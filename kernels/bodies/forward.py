@@ -1,12 +1,14 @@
 """The forward sweep of one network: states, and the linearisation of every step.
 
 Here alone the cell's equations are evaluated. The backward and the tangent sweeps are linear and
-run on the coefficients dz, ds that this sweep leaves on the tape.
+run on the coefficients dz, ds that this sweep leaves on the tape. A cell is applied to all units
+of all sequences in one loop.
 
-Over- and underflow. The state is kept as h 2^k. For |k| up to `SCALE_LIMIT` the cell is evaluated
-at its true scale; beyond, at 2^+-SCALE_LIMIT times the stored state, where every activation is
-homogeneous of degree one to rounding (phi(c z) = c phi(z), c > 0), or bounded and lost beside a
-state of that size, or has left zero at once (phi(0) != 0). Powers of two are exact, so that a
+Over- and underflow. The state is kept as h 2^k, with one k for all sequences. For |k| up to
+`SCALE_LIMIT` the cell is evaluated at its true scale; beyond, at 2^+-SCALE_LIMIT times the stored
+state, where every activation is homogeneous of degree one to rounding (phi(c z) = c phi(z), c > 0),
+or bounded and lost beside a state of that size, or has left zero at once (phi(0) != 0). Normalised
+pre-activations are at their true scale whatever the state's. Powers of two are exact, so that a
 network that never needs a scale is not changed by one bit.
 """
 
@@ -14,11 +16,12 @@ from __future__ import annotations
 
 from ..cells.rnn import linearise, step
 from ..math import power_of_two
+from ..norms import normalise as apply_norm
 from ..precision import RESCALE_AT, SCALE_LIMIT, real
 from ..targets.cpu import barrier, gemm, lanes, magnitude, matvec, normalise, scale
 
 
-def forward(k, ensemble, tape, case, parameters, skip, branch):
+def forward(k, ensemble, wiring, tape, case, parameters, skip, branch):
     """Run network k through all its steps and fill its part of the tape.
 
     Parameters
@@ -26,6 +29,7 @@ def forward(k, ensemble, tape, case, parameters, skip, branch):
     k : int
         Network within the chunk.
     ensemble : Ensemble
+    wiring : Wiring
     tape : Tape
     case : int
         Position of the activation among those of the cell.
@@ -34,78 +38,150 @@ def forward(k, ensemble, tape, case, parameters, skip, branch):
     skip, branch : real
         h' = skip h + branch f(net, h).
     """
-    steps, sequences, gates, units = tape.net[k].shape
-    net = tape.net[k].reshape(steps, sequences, gates * units)
-    project_inputs(k, ensemble, net)
+    steps = tape.net.shape[1]
+    project_inputs(k, ensemble, wiring, tape)
     tape.state[k, 0] = ensemble.initial_state[k]
     tape.exponent[k, 0] = 0
     last = ensemble.W.shape[1] - 1
     for t in range(steps):
-        W = ensemble.W[k, min(t, last)]
-        for b in range(sequences):
-            if tape.exponent[k, t, b] != 0:
-                match_scales(k, t, b, tape, net[t, b])
-            matvec(W, tape.state[k, t, b, 0], net[t, b])
-            barrier()
-            advance(k, t, b, tape, case, parameters, skip, branch)
-            barrier()
+        net = tape.net[k, t]
+        if tape.exponent[k, t] != 0:
+            match_scales(k, t, tape)
+        add_recurrent_terms(ensemble.W[k, min(t, last)], tape.state[k, t, 0], net)
+        barrier()
+        if wiring.norm != 0:
+            normalise_terms(k, t, wiring, tape)
+            add_input_terms(wiring, net)
+            add_rows(ensemble.b[k, min(t, last)], net)
+        advance(k, t, wiring, tape, case, parameters, skip, branch)
+        barrier()
 
 
-def project_inputs(k, ensemble, net):
-    """Net[t, b] = U x[t, b] + bias, for all steps at once where U is the same at all."""
-    steps, sequences, rows = net.shape
+def project_inputs(k, ensemble, wiring, tape):
+    """Terms that need no state: U x, at all steps at once where U is the same, and the biases.
+
+    Biases are added after a norm, which would take them out again.
+    """
+    steps, rows, size = tape.net[k].shape
+    gates, sequences = wiring.input_row.size, ensemble.input.shape[2]
     tied = ensemble.U.shape[1] == 1
     features = ensemble.input.shape[3]
+    direct = rows == gates and sequences == 1
     span = steps if tied else 1
     for t in range(0, steps, span):
-        block = net[t : t + span].reshape(span * sequences, rows)
         if features > 0:
             x = ensemble.input[k, t : t + span].reshape(span * sequences, features)
-            gemm(x, ensemble.U[k, 0 if tied else t].T, block)
-        else:
-            block[:] = real(0.0)
-        bias = ensemble.b[k, 0 if tied else t]
-        for row in range(span * sequences):
-            for i in lanes(rows):
-                block[row, i] += bias[i]
+            U = ensemble.U[k, 0 if tied else t].T
+            if direct:
+                gemm(x, U, tape.net[k, t : t + span].reshape(span, gates * size))
+            else:
+                gemm(x, U, tape.drive[k, t * sequences : (t + span) * sequences])
+        for at in range(t, t + span):
+            net = tape.net[k, at]
+            if features == 0 or not direct:
+                net[:] = real(0.0)
+            if features > 0 and not direct:
+                place_drive(wiring, tape.drive[k, at * sequences :], net)
+            if wiring.norm == 0:
+                add_rows(ensemble.b[k, 0 if tied else t], net)
 
 
-def match_scales(k, t, b, tape, drive):
-    """Bring the state and the drive U x + b of a step to one scale."""
-    exponent = tape.exponent[k, t, b]
+def place_drive(wiring, drive, net):
+    """Copy U x of one step, (B, G n), to the rows of the gates."""
+    gates = wiring.term_row.size
+    units = drive.shape[1] // gates
+    for g in range(gates):
+        row = net[wiring.term_row[g]]
+        for b in range(row.size // units):
+            for i in lanes(units):
+                row[b * units + i] = drive[b, g * units + i]
+
+
+def add_rows(bias, net):
+    """Add b to the pre-activations of every sequence."""
+    rows, units = bias.shape
+    for p in range(rows):
+        for b in range(0, net.shape[1], units):
+            for i in lanes(units):
+                net[p, b + i] += bias[p, i]
+
+
+def match_scales(k, t, tape):
+    """Bring the state and the terms without a state of a step to one scale."""
+    exponent = tape.exponent[k, t]
     if exponent > 0:
-        scale(drive, power_of_two(-exponent))
-    elif magnitude(drive) > real(0.0):
-        scale(tape.state[k, t, b], power_of_two(exponent))
-        tape.exponent[k, t, b] = 0
+        scale(tape.net[k, t], power_of_two(-exponent))
+    elif magnitude(tape.net[k, t]) > real(0.0):
+        scale(tape.state[k, t], power_of_two(exponent))
+        tape.exponent[k, t] = 0
 
 
-def advance(k, t, b, tape, case, parameters, skip, branch):
-    """One step of one sequence from its complete pre-activations."""
-    exponent = tape.exponent[k, t, b]
-    z, s, new = tape.net[k, t, b], tape.state[k, t, b], tape.state[k, t + 1, b]
-    dz, ds = tape.dz[k, t, b], tape.ds[k, t, b]
+def add_recurrent_terms(W, h, net):
+    """Net[g] += W[g] h for every gate that reads h, and every sequence."""
+    gates, units, _ = W.shape
+    for g in range(gates):
+        for b in range(0, h.size, units):
+            matvec(W[g], h[b : b + units], net[g, b : b + units])
+
+
+def normalise_terms(k, t, wiring, tape):
+    """Normalise every row of terms; keeps what the derivative needs."""
+    for q in range(tape.net.shape[2]):
+        apply_norm(
+            wiring.norm,
+            tape.net[k, t, q],
+            tape.exponent[k, t],
+            wiring.norm_scale,
+            tape.normalised[k, t, q],
+            tape.gain[k, t, q],
+            tape.work[k],
+        )
+
+
+def add_input_terms(wiring, net):
+    """Put input terms that were normalised apart into the rows of the pre-activations."""
+    gates = wiring.term_row.size
+    recurrent = net.shape[0] - gates
+    for g in range(gates):
+        if wiring.term_row[g] == wiring.input_row[g]:
+            continue
+        source, target = net[wiring.term_row[g]], net[wiring.input_row[g]]
+        keep = real(1.0) if wiring.input_row[g] < recurrent else real(0.0)
+        for i in lanes(source.size):
+            target[i] = keep * target[i] + source[i]
+
+
+def advance(k, t, wiring, tape, case, parameters, skip, branch):
+    """One step of all sequences from their complete pre-activations."""
+    exponent = tape.exponent[k, t]
+    z, s, new = tape.net[k, t], tape.state[k, t], tape.state[k, t + 1]
+    dz, ds = tape.dz[k, t], tape.ds[k, t]
     effective = min(max(exponent, -SCALE_LIMIT), SCALE_LIMIT)
     if effective != 0:
-        scale(z, power_of_two(effective))
+        if wiring.norm == 0:
+            scale(z, power_of_two(effective))
         scale(s, power_of_two(effective))
     apply_cell(case, z, s, parameters, new, dz, ds)
     if skip != real(0.0) or branch != real(1.0):
         add_skip(s, skip, branch, new, dz, ds)
     if effective != 0:
-        scale(z, power_of_two(-effective))
         scale(s, power_of_two(-effective))
         if exponent < -SCALE_LIMIT and magnitude(new) > power_of_two(-RESCALE_AT):
             exponent = 0  # f(0) is not 0: one step leads back from any tiny state
         else:
             scale(new, power_of_two(-effective))
-    tape.exponent[k, t + 1, b] = exponent + normalise(new)
+    tape.exponent[k, t + 1] = exponent + normalise(new)
 
 
 def apply_equations(z, s, parameters, out, dz, ds):
-    """The cell's equations and their derivatives, for all units."""
+    """The cell's equations and their derivatives, for all units.
+
+    Two loops: LLVM vectorises a loop only if no more than 128 comparisons of addresses can tell
+    that its rows do not overlap, and computing a nonlinearity twice costs less than finding out.
+    """
     for i in lanes(z.shape[1]):
         step(z, s, i, parameters, out)
+    for i in lanes(z.shape[1]):
         linearise(z, s, i, parameters, dz, ds)
 
 

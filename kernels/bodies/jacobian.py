@@ -17,10 +17,10 @@ from ..targets.cpu import magnitude
 from .tangent import push
 
 
-def jacobian(k, first, ensemble, tape, product):
+def jacobian(k, first, ensemble, wiring, tape, product):
     """Norms of ds_{first+1+lag}/ds_{first+1} for every lag, singular values at the largest.
 
-    Every sequence has its own product; without a normalisation sequences do not act on each other.
+    Sequences have a product each, unless a normalisation over the batch couples them.
 
     Parameters
     ----------
@@ -29,47 +29,57 @@ def jacobian(k, first, ensemble, tape, product):
     first : int
         First step of the measured window.
     ensemble : Ensemble
+    wiring : Wiring
     tape : Tape
     product : JacobianProduct
         Filled for network k.
     """
-    steps, sequences, slots, _, units = tape.dz[k].shape
+    groups, lags = product.spectral.shape[1:]
+    group = product.tangent.shape[4] // ensemble.W.shape[4]
     last = ensemble.W.shape[1] - 1
-    size = slots * units
-    for b in range(sequences):
+    for c in range(groups):
         tangent, other = product.tangent[k, 0], product.tangent[k, 1]
         rows, scratch, exponent = product.rows[k, 0], product.rows[k, 1], product.row_exponent[k]
-        set_identity(tangent.reshape(size, size))
+        qr, swaps = product.qr[k], product.swaps[k]
         set_identity(rows)
+        unpack(rows, tangent)
         exponent[:] = 0
-        record(k, b, 0, rows, exponent, scratch, product)
-        for lag in range(1, steps - first):
+        record(k, c, 0, rows, exponent, scratch, product)
+        for lag in range(1, lags):
             t = first + lag
-            W = ensemble.W[k, min(t, last)]
-            push(W, tape.dz[k, t, b], tape.ds[k, t, b], tangent, product.work[k], other)
+            W = ensemble.W_transposed[k, min(t, last)]
+            push(k, t, c * group, W, wiring, tape, tangent, product.product[k], other)
             tangent, other = other, tangent
             if not np.isfinite(magnitude(tangent)):
-                product.spectral[k, b, lag:] = real(np.inf)
+                product.spectral[k, c, lag:] = real(np.inf)
                 break
-            swaps = product.swaps[k]
-            orthonormalise(tangent.reshape(size, size), exponent, product.qr[k], swaps)
+            pack(tangent, qr[0])
+            pivoted_qr(qr[0], exponent, qr[1], qr[2], qr[3, 0], swaps)
+            unpack(qr[1], tangent)
             permute(rows, swaps[0])
-            multiply_rows(product.qr[k, 2], rows, exponent, scratch)
-            record(k, b, lag, rows, exponent, scratch, product)
+            multiply_rows(qr[2], rows, exponent, scratch)
+            record(k, c, lag, rows, exponent, scratch, product)
         singular_squares(
-            rows, exponent, product.singular_square[k, b], product.singular_exponent[k, b]
+            rows, exponent, product.singular_square[k, c], product.singular_exponent[k, c]
         )
 
 
-def orthonormalise(columns, exponent, qr, swaps):
-    """Replace the columns of a matrix by their factor Q; R goes to qr[2], by rows.
+def pack(tangent, columns):
+    """Tangents (S, M, D n) as an array (M, S D n): one perturbation of the whole state a row."""
+    slots, count, size = tangent.shape
+    split = columns.reshape(count, slots, size)
+    for a in range(slots):
+        for c in range(count):
+            split[c, a] = tangent[a, c]
 
-    The exponents of the rows that R will be multiplied with are swapped with the columns.
-    """
-    by_columns, q, r = qr[0], qr[1], qr[2]
-    by_columns[:] = columns.T
-    pivoted_qr(by_columns, exponent, q, r, qr[3, 0], swaps)
-    columns[:] = q.T
+
+def unpack(columns, tangent):
+    """Inverse of `pack`."""
+    slots, count, size = tangent.shape
+    split = columns.reshape(count, slots, size)
+    for a in range(slots):
+        for c in range(count):
+            tangent[a, c] = split[c, a]
 
 
 def set_identity(matrix):
@@ -79,9 +89,9 @@ def set_identity(matrix):
         matrix[i, i] = real(1.0)
 
 
-def record(k, b, lag, rows, exponent, scratch, product):
+def record(k, c, lag, rows, exponent, scratch, product):
     """Store the norms of the product at one lag."""
     square, common = frobenius_square(rows, exponent)
-    product.frobenius_square[k, b, lag] = square
-    product.spectral[k, b, lag] = top_singular(rows, exponent, common, scratch)
-    product.exponent[k, b, lag] = common
+    product.frobenius_square[k, c, lag] = square
+    product.spectral[k, c, lag] = top_singular(rows, exponent, common, scratch)
+    product.exponent[k, c, lag] = common

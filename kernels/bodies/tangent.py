@@ -1,37 +1,71 @@
 """The tangent sweep: how perturbations of the state travel forward, many at a time.
 
-With V[a] a perturbation of slot a and (dz, ds) the step's linearisation,
+With V[a] a perturbation of slot a, (dz, ds) the step's linearisation and N the Jacobian of the
+normalisation, if there is one,
 
-    V' = dz . (W V[0]) + ds . V
+    V' = dz . N (W V[0]) + ds . V
 
-for every cell. Columns are perturbations; one step is a matrix product with W.
+for every cell. The perturbations of all columns pass W in one matrix product per gate.
 """
 
 from __future__ import annotations
 
+from ..norms import BATCH, project
+from ..precision import real
 from ..targets.cpu import gemm, lanes
 
 
-def push(W, dz, ds, tangent, product, out):
-    """Carry the tangents of one sequence through one step.
+def push(k, t, first, W_transposed, wiring, tape, tangent, product, out):
+    """Carry the tangents of a group of sequences through one step.
 
     Parameters
     ----------
-    W : (G n, n)
-    dz : (S, G, n)
-    ds : (S, S, n)
-    tangent, out : (S, n, c)
-        Perturbations before and after the step.
-    product : (G n, c)
+    k, t : int
+        Network within the chunk, step.
+    first : int
+        First sequence of the group.
+    W_transposed : (R, n, n)
+    wiring : Wiring
+    tape : Tape
+    tangent, out : (S, M, D n)
+        Perturbations of the D sequences before and after the step, one per index of M.
+    product : (R, M, D n)
         Work space.
     """
-    slots, gates, units = dz.shape
-    gemm(W, tangent[0], product)
+    slots, columns, size = tangent.shape
+    gates, units, _ = W_transposed.shape
+    rows = columns * size // units
+    low = first * units
+    for g in range(gates):
+        gemm(tangent[0].reshape(rows, units), W_transposed[g], product[g].reshape(rows, units))
+    if wiring.norm != 0:
+        push_through_norm(k, t, first, wiring, tape, product)
     for a in range(slots):
-        for i in lanes(units):
-            row = out[a, i]
-            row[:] = dz[a, 0, i] * product[i]
-            for g in range(1, gates):
-                row += dz[a, g, i] * product[g * units + i]
-            for b in range(slots):
-                row += ds[a, b, i] * tangent[b, i]
+        dz, ds = tape.dz[k, t, a, :, low : low + size], tape.ds[k, t, a, :, low : low + size]
+        for c in range(columns):
+            row = out[a, c]
+            for i in lanes(size):
+                row[i] = real(0.0)
+            for g in range(gates):
+                add_product(dz[g], product[g, c], row)
+            for s in range(slots):
+                add_product(ds[s], tangent[s, c], row)
+
+
+def push_through_norm(k, t, first, wiring, tape, product):
+    """Multiply the perturbations of the recurrent terms by the Jacobian of the norm."""
+    gates, columns, size = product.shape
+    units = tape.work.shape[2]
+    low, group = first * units, size // units
+    gains = units if wiring.norm == BATCH else group  # of all sequences together, or of each
+    for g in range(gates):
+        unit = tape.normalised[k, t, g, low : low + size]
+        gain = tape.gain[k, t, g, first : first + gains]
+        for c in range(columns):
+            project(wiring.norm, product[g, c], unit, gain, tape.work[k])
+
+
+def add_product(x, y, out):
+    """Out += x y, entry by entry."""
+    for i in lanes(out.size):
+        out[i] += x[i] * y[i]

@@ -1,22 +1,25 @@
 """The gradient with respect to the weights: the BPTT sum, and each of its terms.
 
-dL/dW = sum over steps t and sequences b of dL/dnet_t (x) h_{t-1}; dL/dU has x_t and dL/db has 1 in
-the place of h_{t-1} (Werbos 1990). The sum over all steps is one matrix product, which runs at
-BLAS speed where rank-1 updates step by step would be bound by memory. Terms differ by hundreds of
-orders of magnitude: they are brought to the exponent of the largest before they are added.
+dL/dW = sum over steps t and sequences b of dL/d(W h) (x) h_{t-1}; dL/dU has U x and x_t in the
+place of W h and h_{t-1}, dL/db the pre-activation and 1 (Werbos 1990). The gradients of the terms
+W h and U x are dL/dnet of their rows, through the normalisation if there is one; the bias is added
+after that. The sum over all steps is one matrix product, which runs at BLAS speed where rank-1
+updates step by step would be bound by memory. Terms differ by hundreds of orders of magnitude: they
+are brought to the exponent of the largest before they are added.
 """
 
 from __future__ import annotations
 
 from ..math import power_of_two
+from ..norms import project
 from ..precision import real
-from ..targets.cpu import barrier, gemm, lanes, square_norm
+from ..targets.cpu import barrier, gemm, lanes, normalise, square_norm
 
 NEVER = -(2**30)
 """Exponent of a term that is exactly zero."""
 
 
-def weights(k, first, ensemble, tape, sweep, gradient):
+def weights(k, first, ensemble, wiring, tape, sweep, gradient):
     """Terms and sums of the BPTT gradient over the steps `first` and later.
 
     Parameters
@@ -26,6 +29,7 @@ def weights(k, first, ensemble, tape, sweep, gradient):
     first : int
         First step of the measured window.
     ensemble : Ensemble
+    wiring : Wiring
     tape : Tape
         After the adjoint sweep: ``tape.net`` holds dL/dnet.
     sweep : Adjoint
@@ -33,33 +37,66 @@ def weights(k, first, ensemble, tape, sweep, gradient):
     gradient : WeightGradient
         Filled for network k.
     """
-    steps, sequences, gates, units = tape.net[k].shape
-    features = ensemble.input.shape[3]
+    steps, units = tape.net.shape[1], ensemble.W.shape[4]
+    sequences, features = ensemble.input.shape[2:]
     count = (steps - first) * sequences
-    delta = tape.net[k, first:].reshape(count, gates * units)
     exponent = gradient.step_exponent[k]
+    recurrent = wiring.row[: ensemble.W.shape[2]]
 
     rows = gradient.rows[k, : count * units].reshape(count, units)
     for t in range(first, steps):
-        common = tape.exponent[k, t].max()
+        exponent[t - first] = sweep.exponent[k, steps - 1 - t] + tape.exponent[k, t]
         for b in range(sequences):
-            factor = power_of_two(tape.exponent[k, t, b] - common)
-            copy_scaled(tape.state[k, t, b, 0], factor, rows[(t - first) * sequences + b])
-        exponent[t - first] = sweep.exponent[k, steps - 1 - t] + common
+            h = tape.state[k, t, 0, b * units : (b + 1) * units]
+            copy_scaled(h, real(1.0), rows[(t - first) * sequences + b])
+    delta = collect(k, first, recurrent, recurrent, wiring.norm, tape, gradient)
     add_up(k, 0, delta, rows, exponent, sequences, gradient, gradient.W)
 
-    for t in range(first, steps):
-        exponent[t - first] = sweep.exponent[k, steps - 1 - t]
     if features > 0:
+        exponent[:] = sweep.exponent[k, ::-1]
         rows = gradient.rows[k, : count * features].reshape(count, features)
         inputs = ensemble.input[k, first:].reshape(count, features)
         for row in range(count):
             copy_scaled(inputs[row], real(1.0), rows[row])
+        for j in range(steps - first):
+            exponent[j] += normalise(rows[j * sequences : (j + 1) * sequences])
+        delta = collect(k, first, wiring.input_row, wiring.term_row, wiring.norm, tape, gradient)
         add_up(k, 1, delta, rows, exponent, sequences, gradient, gradient.U)
 
+    exponent[:] = sweep.exponent[k, ::-1]
     rows = gradient.rows[k, :count].reshape(count, 1)
     rows[:] = real(1.0)
+    delta = collect(k, first, wiring.row, wiring.row, 0, tape, gradient)
     add_up(k, 2, delta, rows, exponent, sequences, gradient, gradient.b)
+
+
+def collect(k, first, rows, terms, norm, tape, gradient):
+    """dL/d(terms), (lag B, len(rows) n), from the gradients of the pre-activations `rows`.
+
+    `terms` are the rows of the normalisation to pass. Where these gradients are far smaller than
+    others of their step, they get an exponent of their own.
+    """
+    steps, available, size = tape.net[k].shape
+    window, units = steps - first, tape.work.shape[2]
+    if gradient.delta.shape[1] == 0:  # what the adjoint sweep left is already in this form
+        return tape.net[k, first:].reshape(window, available * size)
+    used = window * rows.size * size
+    delta = gradient.delta[k, :used].reshape(used // (rows.size * units), rows.size * units)
+    passed = gradient.passed[k]
+    for t in range(first, steps):
+        for g in range(rows.size):
+            copy_scaled(tape.net[k, t, rows[g]], real(1.0), passed)
+            if norm != 0:
+                unit, gain = tape.normalised[k, t, terms[g]], tape.gain[k, t, terms[g]]
+                project(norm, passed, unit, gain, tape.work[k])
+            for b in range(size // units):
+                at = (t - first) * (size // units) + b
+                own = passed[b * units : (b + 1) * units]
+                copy_scaled(own, real(1.0), delta[at, g * units : (g + 1) * units])
+        low, sequences = t - first, size // units
+        own_rows = delta[low * sequences : (low + 1) * sequences]
+        gradient.step_exponent[k, low] += normalise(own_rows)
+    return delta
 
 
 def copy_scaled(source, factor, out):
@@ -84,10 +121,14 @@ def add_up(k, which, delta, rows, exponent, sequences, gradient, out):
         gradient.exponent[k, which, lag] = exponent[j]
         if square > real(0.0):
             largest = max(largest, exponent[j])
-    if out.shape[1] == 0:  # fresh weights at every step: each term is a gradient of its own
+    if out.shape[1] != 1:  # fresh weights at every step: each term is a gradient of its own
+        for j in range(out.shape[1]):
+            own = slice(j * sequences, (j + 1) * sequences)
+            gemm(delta[own].T, rows[own], out[k, j])
         return
     for j in range(window):
-        factor = power_of_two(max(exponent[j] - largest, -2000))
+        # a term above the largest that counts is zero itself
+        factor = power_of_two(min(max(exponent[j] - largest, -2000), 0))
         for row in range(j * sequences, (j + 1) * sequences):
             copy_scaled(rows[row], factor, rows[row])
     barrier()

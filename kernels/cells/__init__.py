@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from ..contract import Cell
-from . import rnn
+from . import gru, lstm, rnn
 
-CELLS: dict[str, Cell] = {cell.name: cell for cell in (rnn.CELL,)}
+CELLS: dict[str, Cell] = {
+    cell.name: cell
+    for cell in (
+        rnn.CELL,
+        lstm.CELL,
+        gru.CELL,
+    )
+}

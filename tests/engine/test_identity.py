@@ -25,6 +25,11 @@ SPECS: dict[str, dict[str, Any]] = {
     "one unit": {"hidden_size": 1, "input_size": 1},
     "float32": {"precision": "float32", "bias_scale": 0.1, "activation": "gelu"},
     "float32 orthogonal": {"precision": "float32", "weights": "orthogonal", "hidden_size": 9},
+    "lstm": {"cell": "lstm", "bias_scale": 0.2, "gate_bias": {"forget": 1.0}},
+    "gru": {"cell": "gru", "weights": "pytorch", "batch_size": 2},
+    "batch norm": {"normalization": "batch", "batch_size": 3, "bias_scale": 0.1},
+    "layer norm": {"cell": "gru", "normalization": "layer", "bias_scale": 0.1, "tied": False},
+    "separate": {"cell": "lstm", "normalization": "batch-separate", "batch_size": 4},
 }
 
 

@@ -35,6 +35,9 @@ MEASURE_ONLY: list[tuple[str, Any, str]] = [
     *(("products", v, "products") for v in ("gradient", ("gradients",), ("",), (None,), [3])),
     *(("products", v, "products") for v in (None, 3)),
     *(("keep", v, "keep") for v in ("states", ("state",), (1,), None)),
+    *(("clip", v, "clip") for v in (1.0, "norm", {"by": 1.0}, ["norm"], {"norm": 1.0})),
+    *(("clip", {"norm": v}, "clip.norm") for v in (0.0, -1, np.nan, np.inf, "1", None, True)),
+    *(("clip", {"value": v}, "clip") for v in ([1.0, 1.0], [1.0, -1.0])),
     *(("device", v, "device") for v in ("gpu", "CPU", None, 0)),
     *(("workers", v, "workers") for v in (0, -1, 1.5, "2", True, 10**6)),
 ]

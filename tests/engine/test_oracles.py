@@ -13,6 +13,7 @@ from laws import ALARM, assert_mean, assert_variance, increments
 from scipy import special, stats
 
 from gradhorizon.engine import NetworkSpec, measure, sample
+from gradhorizon.studies.random_matrices import deep_relu_increment
 
 
 def exponents(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -126,6 +127,32 @@ def test_deep_relu(weight_scale: float, precision: str) -> None:
         return weight @ stats.chi2(k[:, None]).cdf(n / weight_scale**2 * np.exp(x))
 
     assert stats.kstest(rise, law).pvalue > ALARM
+
+
+def test_deep_relu_median_decays_while_the_mean_square_stays() -> None:
+    """He weights: E|grad|^2 is conserved exactly, the median norm falls as e^(-5 L / 4n).
+
+    n = 64, L = 10, 2000 networks. Layers are independent, so that the path has L times a layer's
+    mean and variance, and |grad|^2 has the variance (1 + 5/n)^L - 1, as E K (K + 2) = n^2/4 + 5 n/4
+    for K ~ Binomial(n, 1/2). The median is asymptotic: relative terms of order 1/n in its exponent,
+    and the skewness of ln |grad|^2, make 2/n. The sample's lies between order statistics 4 sd of a
+    fair coin from the middle.
+    """
+    n, layers, networks = 64, 10, 2000
+    spec = NetworkSpec(activation="relu", hidden_size=n, weight_scale=np.sqrt(2.0), tied=False)
+    rise = 2 * increments(spec, networks, layers + 1)
+    law = deep_relu_increment(n)
+    assert (law.mean, law.variance) == pytest.approx((-0.040109, 0.082997), abs=1e-6)
+    products = (rise[:, 1:] - law.mean) * (rise[:, :-1] - law.mean)
+    assert abs(products.mean()) <= 4 * law.variance / np.sqrt(products.size)
+    total = rise.sum(axis=1)
+    assert_mean(total, layers * law.mean, np.sqrt(layers * law.variance))
+    assert_variance(total, layers * law.variance)
+    assert_mean(np.exp(total), 1.0, np.sqrt((1 + 5 / n) ** layers - 1))
+    order, spread = np.sort(total / 2), round(2 * np.sqrt(networks))
+    low, high = order[networks // 2 - spread], order[networks // 2 + spread]
+    assert low - 2 / n <= -5 * layers / (4 * n) <= high + 2 / n
+    assert high < 0
 
 
 # E. Tied linear networks

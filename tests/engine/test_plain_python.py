@@ -23,6 +23,37 @@ def plain(body: Callable[..., None]) -> Callable[..., None]:
     return kernel
 
 
+def compare(spec: NetworkSpec, steps: int, loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold the kernels' sources, run as they are, to the compiled kernels; all products."""
+    products = ("trajectory", "gradient", "weights", "jacobian")
+    arguments: dict[str, Any] = dict(networks=2, steps=steps, products=products, loss=loss)
+    compiled = measure(spec, **arguments)
+    monkeypatch.setattr(chunk, "forward_kernel", lambda cell, precision: plain(forward))
+    monkeypatch.setattr(chunk, "kernel", lambda name, precision: plain(LINEAR_BODIES[name]))
+    slow = measure(spec, **arguments)
+    for name in set(compiled.data_vars) - {"log_singular_value"}:
+        np.testing.assert_allclose(slow[name], compiled[name], rtol=1e-11, atol=1e-11)
+    # a norm makes some singular values zero; what rounding leaves of them is not compared
+    ours, theirs = compiled.log_singular_value, slow.log_singular_value
+    seen = ours > (ours.isel(index=0) - 20 if spec.normalization != "none" else -np.inf)
+    assert seen.sum() >= 2
+    np.testing.assert_allclose(theirs.where(seen, 0), ours.where(seen, 0), rtol=1e-8)
+
+
+@pytest.mark.parametrize("normalization", ["batch", "batch-separate", "layer"])
+def test_normalised_networks_too(normalization: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Norms, with sequences coupled or not."""
+    spec = NetworkSpec(
+        hidden_size=4,
+        input_size=3,
+        bias_scale=0.2,
+        batch_size=3,
+        normalization=normalization,
+        norm_scale=0.7,
+    )
+    compare(spec, 7, "every", monkeypatch)
+
+
 @pytest.mark.parametrize("loss", ["last", "every"])
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 @pytest.mark.parametrize("skip, branch", [(0.0, 1.0), (3.0, 4.0)], ids=["plain", "growing"])
@@ -40,13 +71,4 @@ def test_plain_python_gives_the_same(
         branch=branch,
         batch_size=2,
     )
-    products = ("trajectory", "gradient", "weights", "jacobian")
-    steps = 8 if skip == 0 else 80
-    arguments: dict[str, Any] = dict(networks=2, steps=steps, products=products, loss=loss)
-    compiled = measure(spec, **arguments)
-    monkeypatch.setattr(chunk, "forward_kernel", lambda cell, precision: plain(forward))
-    monkeypatch.setattr(chunk, "kernel", lambda name, precision: plain(LINEAR_BODIES[name]))
-    slow = measure(spec, **arguments)
-    for name in set(compiled.data_vars) - {"log_singular_value"}:
-        np.testing.assert_allclose(slow[name], compiled[name], rtol=1e-11, atol=1e-11)
-    np.testing.assert_allclose(slow.log_singular_value, compiled.log_singular_value, rtol=1e-8)
+    compare(spec, 8 if skip == 0 else 80, loss, monkeypatch)

@@ -95,16 +95,52 @@ def test_identity_weights(tied: bool, precision: str) -> None:
 
 @PRECISIONS
 def test_pytorch_weights(precision: str) -> None:
-    """Every weight and bias U(-1/sqrt n, 1/sqrt n); W and U times their scales."""
-    data = draw(weights="pytorch", weight_scale=2.0, input_scale=0.5, precision=precision)
+    """Every weight and bias U(-1/sqrt n, 1/sqrt n); W and U times their scales.
+
+    A gate has two biases there. Where they enter as a sum, b is that sum, a triangular law.
+    """
+    fields = dict(weights="pytorch", weight_scale=2.0, input_scale=0.5, precision=precision)
+    data = draw(cell="gru", **fields)
     assert_uniform(data.W, 2 / 4)
     assert_uniform(data.U, 0.5 / 4)
-    assert_uniform(data.b, 1 / 4)
+    assert_uniform(data.b.sel(gate="candidate"), 1 / 4)
+    assert_uniform(data.b_recurrent, 1 / 4)
+    for sums in (data.b.sel(gate=["reset", "update"]), draw(**fields).b):
+        x = sums.values.astype(float).ravel() / (1 / 4)
+        assert stats.kstest(x, stats.triang(0.5, -2, 4).cdf).pvalue > ALARM
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_gates_have_their_own_blocks(cell: str) -> None:
+    """Each gate is an ensemble of its own: same law, no correlation between gates.
+
+    A correlation of two independent blocks of 51,200 numbers has sd 1 / sqrt(51200).
+    """
+    data = draw(cell=cell, weight_scale=1.7, input_scale=0.6, bias_scale=0.3)
+    for name, sd in {"W": 1.7 / 4, "U": 0.6 / 3, "b": 0.3}.items():
+        for gate in data.gate.values:
+            assert_normal(data[name].sel(gate=gate), sd)
+    first, second = (data.W.isel(gate=g).values.ravel() for g in (0, 1))
+    assert abs(np.corrcoef(first, second)[0, 1]) < 5 / np.sqrt(first.size)
+
+
+def test_further_slots_start_at_zero() -> None:
+    """PyTorch's c_0; an own bias of the recurrent candidate has the law of the others."""
+    assert (draw(5, cell="lstm").initial_cell_state == 0).all()
+    gru = draw(cell="gru", bias_scale=0.3)
+    assert_normal(gru.b_recurrent, 0.3)
+    assert list(gru.own_gate.values) == ["candidate"]
+    assert "b_recurrent" not in draw(5, cell="lstm")
 
 
 def test_no_bias_and_gate_bias() -> None:
     assert (draw(3).b == 0).all()
     assert (draw(3, gate_bias={"hidden": -0.75}).b == -0.75).all()
+    lstm = draw(3, cell="lstm", gate_bias={"forget": 1.5, "output": -1.0})
+    np.testing.assert_array_equal(lstm.b[0, :, 0], [0, 1.5, 0, -1])
+    gru = draw(3, cell="gru", gate_bias={"candidate": 0.5})
+    np.testing.assert_array_equal(gru.b[0, :, 0], [0, 0, 0.5])
+    assert (gru.b_recurrent == 0).all()
 
 
 @PRECISIONS

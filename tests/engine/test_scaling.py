@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import exact
 import mpmath as mp
 import numpy as np
@@ -186,3 +188,32 @@ def test_bounded_activation_with_a_growing_skip(precision: str) -> None:
     for k in (10, 60, 200, 500, steps):
         scaled = np.exp(np.log(np.abs(data.state.values[:, :, k - 1])) - k * np.log(1.2))
         assert (np.abs(scaled) <= np.abs(start) + 5 + 1e-3).all(), k
+
+
+def test_terms_of_w_far_below_those_of_u() -> None:
+    """Shut gates of a GRU: dL/d(W h) is e^-60 of dL/d(U x) in the same step, and not lost."""
+    spec = NetworkSpec(cell="gru", hidden_size=2, gate_bias={"reset": -60.0, "update": -60.0})
+    ensemble = sample(spec, 3, 2)
+    found = []
+    for precision in ("float64", "float32"):
+        same = ensemble.assign_attrs(spec=replace(spec, precision=precision).to_json())
+        found.append(measure(same, products=("weights",), keep=("gradients",)))
+    double, single = found
+    assert (double.log_grad_W < -55).all()
+    assert (double.log_grad_U > -5).all()
+    for name in ("log_grad_W", "contribution_W", "log_grad_U"):
+        np.testing.assert_allclose(single[name], double[name], rtol=0, atol=1e-3)
+    size = float(abs(double.grad_W).max())
+    np.testing.assert_allclose(single.grad_W, double.grad_W, rtol=0, atol=1e-3 * size)
+
+
+def test_inputs_of_any_size() -> None:
+    """The term of U is linear in x where x is too small to move the state, squares underflowing."""
+    spec = NetworkSpec(hidden_size=3, precision="float32")
+    ensemble = sample(spec, 1, 4, burn_in=0)
+    small = {size: ensemble.copy(deep=True) for size in (1e-10, 1e-30)}
+    for size, one in small.items():
+        one["input"] *= np.float32(size)
+    data = {size: measure(one, products=("weights",)) for size, one in small.items()}
+    gap = (data[1e-10].log_grad_U - data[1e-30].log_grad_U).values
+    np.testing.assert_allclose(gap, np.log(1e20), rtol=1e-5)

@@ -46,23 +46,45 @@ INVALID: dict[str, tuple[Any, ...]] = {
 finite = st.floats(-5, 5, allow_subnormal=False)
 scales = st.floats(0, 5, allow_subnormal=False)
 positive = st.floats(0.01, 5)
-SPECS = st.builds(
-    NetworkSpec,
-    activation=st.sampled_from(list(ACTIVATIONS)),
-    slope=positive,
-    hidden_size=st.integers(1, 6),
-    input_size=st.integers(0, 6),
-    weight_scale=scales,
-    weights=st.sampled_from(["gaussian", "orthogonal", "uniform", "identity", "pytorch"]),
-    input_scale=scales,
-    bias_scale=scales,
-    gate_bias=st.dictionaries(st.just("hidden"), finite),
-    tied=st.booleans(),
-    skip=finite,
-    branch=finite.filter(lambda x: abs(x) >= 1e-30),
-    batch_size=st.integers(1, 3),
-    precision=st.sampled_from(["float64", "float32"]),
+GATES = {
+    "rnn": ["hidden"],
+    "lstm": ["input", "forget", "cell", "output"],
+    "gru": ["reset", "update", "candidate"],
+}
+
+
+@st.composite
+def specs(draw: Any) -> NetworkSpec:
+    """Any combination of fields that has a meaning."""
+    fields = draw(COMMON)
+    cell = draw(st.sampled_from(list(GATES)))
+    fields["gate_bias"] = draw(st.dictionaries(st.sampled_from(GATES[cell]), finite))
+    if cell == "rnn":
+        fields |= {"activation": draw(st.sampled_from(list(ACTIVATIONS))), "slope": draw(positive)}
+    norm = draw(st.sampled_from(["none", "batch", "batch-separate", "layer"]))
+    if norm != "none":
+        least = {"batch_size": 2, "hidden_size": 2}
+        fields |= {name: max(fields[name], low) for name, low in least.items()}
+        fields["norm_scale"] = draw(positive)
+    return NetworkSpec(cell=cell, normalization=norm, **fields)
+
+
+COMMON = st.fixed_dictionaries(
+    dict(
+        hidden_size=st.integers(1, 6),
+        input_size=st.integers(0, 6),
+        weight_scale=scales,
+        weights=st.sampled_from(["gaussian", "orthogonal", "uniform", "identity", "pytorch"]),
+        input_scale=scales,
+        bias_scale=scales,
+        tied=st.booleans(),
+        skip=finite,
+        branch=finite.filter(lambda x: abs(x) >= 1e-30),
+        batch_size=st.integers(1, 3),
+        precision=st.sampled_from(["float64", "float32"]),
+    )
 )
+SPECS = specs()
 
 
 def assert_one_line(error: InputError, field: str) -> None:
@@ -82,6 +104,26 @@ def test_invalid_values(field: str, value: Any) -> None:
     with pytest.raises(InputError) as caught:
         NetworkSpec(**{field: value})
     assert_one_line(caught.value, field)
+
+
+COMBINATIONS: list[tuple[dict[str, Any], str, str]] = [
+    ({"cell": "lstm", "activation": "relu"}, "activation", "tanh, for the nonlinearities of cell"),
+    ({"cell": "gru", "slope": 2.0}, "slope", "1 for cell 'gru'"),
+    ({"cell": "gru", "gate_bias": {"forget": 1.0}}, "gate_bias", "reset, update, candidate"),
+    ({"normalization": "batch"}, "batch_size", "at least 2 with normalization 'batch'"),
+    ({"normalization": "batch-separate"}, "batch_size", "at least 2"),
+    ({"normalization": "layer", "hidden_size": 1}, "hidden_size", "at least 2"),
+    ({"norm_scale": 0.1}, "norm_scale", "1 without a normalization"),
+]
+
+
+@pytest.mark.parametrize("fields, field, allowed", COMBINATIONS, ids=lambda x: repr(x)[:40])
+def test_combinations_without_meaning(fields: dict[str, Any], field: str, allowed: str) -> None:
+    """Refused rather than ignored, in one line that says why."""
+    with pytest.raises(InputError) as caught:
+        NetworkSpec(**fields)
+    assert_one_line(caught.value, field)
+    assert allowed in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [NAN, INF, "1", None, True])
@@ -163,7 +205,7 @@ def test_round_trips_and_hash(spec: NetworkSpec) -> None:
         assert copy == spec
         assert hash(copy) == hash(spec)
     assert json.loads(spec.to_json()) == tomllib.loads(spec.to_toml()) == spec.to_dict()
-    assert dataclasses.replace(spec, slope=spec.slope + 1) != spec
+    assert dataclasses.replace(spec, weight_scale=spec.weight_scale + 1) != spec
     assert "\n" not in spec.to_json()
 
 

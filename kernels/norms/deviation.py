@@ -1,0 +1,24 @@
+"""The standard deviation that terms are divided by, whatever power of two they carry."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..math import power_of_two
+from ..precision import EXPONENT_BIAS, real
+
+EPSILON = 1e-5
+"""Added to variances: PyTorch's default."""
+
+
+def scales(exponent):
+    """(shrink, epsilon, stretch) for terms x 2^-exponent, see `inverse_deviation`."""
+    above = max(exponent, 0)
+    shrink = power_of_two(min(exponent, 0))
+    return shrink, real(EPSILON) * power_of_two(-2 * above), power_of_two(-above)
+
+
+def inverse_deviation(variance, shrink, epsilon):
+    """1 / sqrt(variance + epsilon), at the terms' true scale or at that of large stored ones."""
+    least = power_of_two(1 - EXPONENT_BIAS)  # large terms that are all equal: 0, not 0 / 0
+    return real(1.0) / np.sqrt(max(variance * shrink * shrink + epsilon, least))
