@@ -20,6 +20,7 @@ from .expectations import (
     gaussian_expectation,
     gaussian_pair_expectation,
 )
+from .ranges import check_not_negative, check_positive
 
 
 class MeanField(NamedTuple):
@@ -80,16 +81,10 @@ class _Layer:
         bias_scale: float,
         input_variance: float,
     ) -> _Layer:
-        if not 0.0 < slope < inf:
-            raise ValueError(f"slope={slope} must be finite and > 0")
-        scales = {
-            "weight_scale": weight_scale,
-            "bias_scale": bias_scale,
-            "input_variance": input_variance,
-        }
-        for name, scale in scales.items():
-            if not 0.0 <= scale < inf:
-                raise ValueError(f"{name}={scale} must be finite and >= 0")
+        check_positive(slope=slope)
+        check_not_negative(
+            weight_scale=weight_scale, bias_scale=bias_scale, input_variance=input_variance
+        )
         drive = bias_scale**2 + input_variance
         return cls(activation_named(activation), slope, weight_scale**2, drive)
 
@@ -336,8 +331,8 @@ def _stationary_variance(layer: _Layer, start: float | None) -> float:
     The map increases, so iteration moves one way up to the first fixed point: search that way for
     a change of sign, and bisect.
     """
-    if start is not None and not 0.0 <= start < inf:
-        raise ValueError(f"initial_variance={start} must be finite and >= 0")
+    if start is not None:
+        check_not_negative(initial_variance=start)
     if layer.activation.homogeneous:
         return _homogeneous_variance(layer, start)
     unit_variance = 1.0 / layer.slope**2
