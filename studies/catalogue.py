@@ -10,7 +10,7 @@ from typing import Any
 
 from .study import Study
 
-NAMES = ("activations", "decay", "bptt")
+NAMES = ("activations", "decay", "bptt", "gates", "depth", "batchnorm", "clipping", "remedies")
 """Modules of this folder, each with a ``STUDY``."""
 
 _KEYS = {
@@ -22,6 +22,7 @@ _KEYS = {
     "inputs",
     "burn_in",
     "products",
+    "clip",
     "spec",
     "grid",
 }
@@ -37,7 +38,8 @@ def load_toml(path: Path) -> tuple[Study, dict[str, Any]]:
     """A user's own sweep from a TOML file, and the options that stand in it.
 
     The file may have ``name``, ``summary``, ``networks``, ``steps``, ``seed``, ``inputs``,
-    ``burn_in``, ``products``, a table ``[spec]`` of fields and a table ``[grid]`` of field = list.
+    ``burn_in``, ``products``, ``clip`` (a table), a table ``[spec]`` of fields and a table
+    ``[grid]`` of field = list.
 
     Raises
     ------
@@ -45,7 +47,9 @@ def load_toml(path: Path) -> tuple[Study, dict[str, Any]]:
         Naming what cannot be read or is not known.
     """
     from ..engine import InputError, Shown, product_variables
+    from ..engine.clip import checked_clips
     from ..engine.products import PRODUCTS
+    from .names import flat
 
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -70,8 +74,11 @@ def load_toml(path: Path) -> tuple[Study, dict[str, Any]]:
         raise InputError(f"{path.name}: name", name, allowed)
     if not isinstance(summary, str):
         raise InputError(f"{path.name}: summary", summary, "a text")
-    for field in set(content.get("spec", {})) & set(content.get("grid", {})):
+    for field in flat(content.get("spec", {})).keys() & flat(content.get("grid", {})).keys():
         raise InputError(f"{path.name}: spec.{field}", field, "a field in [spec] or in [grid]")
+    clip = content.get("clip", {})
+    if checked_clips(clip) and "weights" not in products:
+        raise InputError(f"{path.name}: clip", clip, "nothing without the product weights")
     scalars = [n for n, v in product_variables(products).items() if v.dims == ("network",)]
     study = Study(
         name=name,
@@ -79,6 +86,7 @@ def load_toml(path: Path) -> tuple[Study, dict[str, Any]]:
         base=content.get("spec", {}),
         grid=content.get("grid", {}),
         products=tuple(products),
+        clip=clip,
         headline="rate" if "rate" in scalars else (scalars or [""])[0],
     )
     options: dict[str, Any] = {

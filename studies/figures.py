@@ -63,6 +63,7 @@ def held(data: xr.Dataset, drawn: Iterable[str], like: str) -> xr.Dataset:
     data = data.isel(at)
     for axis in drawn:
         if axis not in grid:
+            base.setdefault(axis, 0.0)  # the bias of a gate
             own = [name for name, v in data.data_vars.items() if axis not in v.dims]
             data = data.assign({name: data[name].expand_dims({axis: [base[axis]]}) for name in own})
     order = [*drawn, *(d for d in data[like].dims if d not in drawn)]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..engine import Array, InputError, NetworkSpec, Shown
+from ..engine import Array, InputError, Shown
+from .names import KNOWN, flat, is_field, overlapping
 from .study import Study
-from .sweep import Sweep
+from .sweep import Sweep, study_fields
 
 
 @dataclass(frozen=True)
@@ -41,26 +43,21 @@ def settle(study: Study, options: Options) -> Sweep:
     InputError
         Naming the option, its value and what is allowed.
     """
-    base, grid = dict(study.base), dict(study.grid)
-    _check_grid(grid)
-    for text in options.overrides:
-        name, value = parse_override(text)
-        base.pop(name, None)
-        if name in grid or isinstance(value, list):
-            grid[name] = tuple(value) if isinstance(value, list) else (value,)
-        else:
-            base[name] = value
-    _check_grid(grid)
+    base, grid = flat(study.base), flat(study.grid)
+    _check_grid(study, base, grid)
+    chosen = _override(study, base, grid, options.overrides)
+    _check_grid(study, base, grid)
     if options.precision is not None:
         grid.pop("precision", None)
         base["precision"] = options.precision
-    inputs = read_inputs(options.inputs)
+    inputs = read_inputs(study.inputs if options.inputs is None else options.inputs)
     steps = options.steps if options.steps is not None else study.steps
     if not isinstance(inputs, str):
         if "input_size" not in grid:
             base.setdefault("input_size", int(inputs.shape[2]))
         if options.steps is None:
             steps = int(inputs.shape[1])
+    _check_chosen(study, grid, chosen)
     return Sweep(
         study=study,
         base=base,
@@ -69,8 +66,38 @@ def settle(study: Study, options: Options) -> Sweep:
         steps=_count("steps", steps, study.steps),
         seed=_seed(options.seed),
         inputs=inputs,
-        burn_in=options.burn_in,
+        burn_in=study.burn_in if options.burn_in is None else options.burn_in,
     )
+
+
+def _override(
+    study: Study, base: dict[str, Any], grid: dict[str, Any], overrides: Sequence[str]
+) -> list[str]:
+    """Put a user's settings into base and grid; returns the names that were set."""
+    chosen = []
+    for text in overrides:
+        name, value = parse_override(text, study.grid)
+        for old in overlapping(name, tuple(base)):
+            del base[old]
+        for key, one in flat({name: value}).items():
+            if key in grid or isinstance(one, list):
+                grid[key] = tuple(one) if isinstance(one, list) else (one,)
+            else:
+                base[key] = one
+        chosen.append(name)
+    return chosen
+
+
+def _check_chosen(study: Study, grid: Mapping[str, Any], chosen: Collection[str]) -> None:
+    """Refuse a user's field that the study's own axes decide: it would be without effect."""
+    own = {axis: grid[axis] for axis in study.grid if axis in grid}
+    for values in itertools.product(*own.values()):
+        point = dict(zip(own, values, strict=True))
+        decided = [name for name in study_fields(study, point) if name not in own]
+        for name in chosen:
+            if overlapping(name, decided):
+                at = ", ".join(f"{axis} = {value}" for axis, value in point.items())
+                raise InputError("--set", Shown(f"{name}"), f"fields that {at} does not decide")
 
 
 def _count(name: str, value: Any, default: int) -> int:
@@ -89,23 +116,28 @@ def _seed(value: Any) -> int:
     return value
 
 
-def _check_grid(grid: Mapping[str, Any]) -> None:
-    known = [f.name for f in fields(NetworkSpec)]
+def _check_grid(study: Study, base: Mapping[str, Any], grid: Mapping[str, Any]) -> None:
     for axis, values in grid.items():
-        if axis not in known:
-            raise InputError("grid", axis, ", ".join(known))
+        if axis not in study.grid and not is_field(axis):
+            raise InputError("grid", axis, ", ".join(KNOWN))
         if not isinstance(values, (list, tuple)) or not values:
             raise InputError(f"grid.{axis}", values, "a list of values")
         if any(value == other for k, value in enumerate(values) for other in values[:k]):
             raise InputError(f"grid.{axis}", values, "each value once")
+        also = [*overlapping(axis, base), *(o for o in overlapping(axis, grid) if o != axis)]
+        if also:
+            raise InputError(f"grid.{axis}", Shown(f"{axis} beside {also[0]}"), "one of the two")
 
 
-def parse_override(text: str) -> tuple[str, Any]:
-    """Split ``key=value``; the value is TOML, several separated by commas, or a bare word."""
+def parse_override(text: str, own: Collection[str] = ()) -> tuple[str, Any]:
+    """Split ``key=value``; the value is TOML, several separated by commas, or a bare word.
+
+    The key is a field, a single gate's bias, or one of a study's `own` axes.
+    """
     name, equals, value = text.partition("=")
-    known = [f.name for f in fields(NetworkSpec)]
-    if not equals or name.strip() not in known:
-        raise InputError("--set", text, f"key=value with a key of {', '.join(known)}")
+    if not equals or not (is_field(name.strip()) or name.strip() in own):
+        keys = ", ".join([*(axis for axis in own if not is_field(axis)), *KNOWN])
+        raise InputError("--set", text, f"key=value with a key of {keys}")
     for candidate in (value, f"[{value}]" if "," in value else value):
         try:
             return name.strip(), tomllib.loads(f"value = {candidate}")["value"]

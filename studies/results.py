@@ -15,7 +15,8 @@ import numpy as np
 import xarray as xr
 
 from ..engine import STATUS, InputError, Shown, kernel_digest, versions
-from .store import DamagedCell, cell_key, load_cell, save_cell, write_atomic
+from ..engine.clip import clip_coordinates
+from .store import DamagedCell, load_cell, save_cell, write_atomic
 from .summary import QUANTILES, Summary, describe
 from .sweep import Cell, Sweep
 
@@ -82,7 +83,7 @@ class ResultsFolder:
         save_cell(self._file(cell), summary.arrays(), cell.configuration())
 
     def _file(self, cell: Cell) -> Path:
-        return self.path / "cells" / f"{cell_key(cell.configuration())}.cell"
+        return self.path / "cells" / f"{cell.key}.cell"
 
     def write(self, data: xr.Dataset, provenance: Mapping[str, Any]) -> None:
         """Write results, table, figures and provenance."""
@@ -164,12 +165,7 @@ def collect(sweep: Sweep, summaries: Iterable[Summary]) -> xr.Dataset:
         variables[name] = ((*sweep.grid, *dims), values, attributes)
     grid = {axis: (axis, _axis(v), {"long_name": axis}) for axis, v in sweep.grid.items()}
     data = xr.Dataset(variables, grid)
-    data = data.assign_coords(status=list(STATUS))
-    if "quantile" in data.dims:
-        data = data.assign_coords(quantile=list(QUANTILES))
-    if "lag" in data.dims:
-        steps = np.arange(data.sizes["lag"])
-        data = data.assign_coords(lag=("lag", steps, {"units": "steps", "long_name": "lag"}))
+    data = data.assign_coords(_trailing_coordinates(sweep, data))
     data.attrs = {
         **{key: _attribute(value) for key, value in sweep.configuration().items()},
         "summary": sweep.study.summary,
@@ -178,6 +174,16 @@ def collect(sweep: Sweep, summaries: Iterable[Summary]) -> xr.Dataset:
         "kernel_digest": kernel_digest(),
     }
     return sweep.study.complete(data, sweep)
+
+
+def _trailing_coordinates(sweep: Sweep, data: xr.Dataset) -> dict[str, Any]:
+    """Coordinates of the axes behind those of the grid."""
+    known: dict[str, Any] = {"quantile": list(QUANTILES), "norm": ["frobenius", "spectral"]}
+    for name in ("lag", "step"):
+        steps = np.arange(data.sizes.get(name, 0))
+        known[name] = (name, steps, {"units": "steps", "long_name": name})
+    found = {name: value for name, value in known.items() if name in data.dims}
+    return {"status": list(STATUS), **found, **clip_coordinates(sweep.study.clip)}
 
 
 def _attribute(value: Any) -> Any:

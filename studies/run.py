@@ -41,15 +41,15 @@ def run_sweep(sweep: Sweep, folder: Path, workers: int | None = None) -> xr.Data
     """
     workers = check(sweep, workers or available_cores())
     store = ResultsFolder(folder, sweep)
-    found = {id(cell): store.load(cell) for cell in sweep.cells}
-    missing = [cell for cell in sweep.cells if found[id(cell)] is None]
+    found = {cell.key: store.load(cell) for cell in sweep.distinct}
+    missing = [cell for cell in sweep.distinct if found[cell.key] is None]
     started = time.perf_counter()
 
     def finished(cell: Cell, summary: Summary) -> None:
         store.save(cell, summary)
-        found[id(cell)] = summary
+        found[cell.key] = summary
 
-    total = len(sweep.cells) * sweep.networks
+    total = len(sweep.distinct) * sweep.networks
     bar: Any = tqdm(
         total=total,
         initial=total - len(missing) * sweep.networks,
@@ -61,7 +61,7 @@ def run_sweep(sweep: Sweep, folder: Path, workers: int | None = None) -> xr.Data
     with single_threaded_blas(), ThreadPoolExecutor(workers) as executor, bar:
         run_cells(missing, executor, 2 * workers, finished, bar.update)
     seconds = time.perf_counter() - started
-    data = collect(sweep, [s for s in (found[id(cell)] for cell in sweep.cells) if s is not None])
+    data = collect(sweep, [s for s in (found[cell.key] for cell in sweep.cells) if s is not None])
     store.write(data, provenance(sweep, len(missing), seconds))
     return data
 
@@ -74,9 +74,9 @@ def provenance(sweep: Sweep, measured: int, seconds: float) -> dict[str, Any]:
         "versions": versions(),
         "python": sys.version.split()[0],
         "kernel_digest": kernel_digest(),
-        "cells": len(sweep.cells),
+        "cells": len(sweep.distinct),
         "cells_measured": measured,
-        "cells_reused": len(sweep.cells) - measured,
+        "cells_reused": len(sweep.distinct) - measured,
         "wall_time_seconds": round(seconds, 3),
         "networks_per_second": round(networks / seconds, 1) if networks else None,
     }
@@ -88,12 +88,13 @@ def report(data: xr.Dataset, folder: Path) -> Iterable[str]:
     first = str(data["status_count"].dims[0])
     values = data[first].values if first != "status" else [None]
     title = f"   {data.attrs['headline']}: lowest, median, highest cell" if name in data else ""
-    yield f"{first if first != 'status' else '':<14}{'networks':>10}{title}"
+    wide = max(14, *(2 + len(str(value)) for value in values))
+    yield f"{first if first != 'status' else '':<{wide}}{'networks':>10}{title}"
     for value in values:
         part = data if value is None else data.sel({first: value})
         count = part["status_count"]
         count = count.sum([d for d in count.dims if d != "status"])
-        line = f"{'' if value is None else value!s:<14}{int(count.sum()):>10}"
+        line = f"{'' if value is None else value!s:<{wide}}{int(count.sum()):>10}"
         if name in part:
             mean = part[name]
             ends = (float(mean.min()), float(mean.median()), float(mean.max()))

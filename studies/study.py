@@ -24,6 +24,11 @@ def nothing_added(data: xr.Dataset, sweep: Sweep) -> xr.Dataset:
     return data
 
 
+def the_point(point: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The axes of the grid are fields of `NetworkSpec` themselves."""
+    return point
+
+
 Derive = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
@@ -37,13 +42,23 @@ class Study:
     summary : str
         One line.
     grid : mapping
-        Field of `NetworkSpec` -> values; the cells are all their combinations.
+        Axis -> values; the cells are all their combinations. An axis is a field of `NetworkSpec`,
+        the bias of one gate (``gate_bias.forget``), or one of the study's own.
     base : mapping
         Fields that are the same in every cell and differ from their defaults.
+    fields : callable
+        From a point of the grid to fields of `NetworkSpec`. A study with axes of its own translates
+        them here, and raises `InputError` for a value that it does not know.
     products : tuple of str
         What is measured, see `measure`.
+    clip : mapping
+        Thresholds of gradient clipping for the product ``weights``, see `measure`.
     networks, steps : int
         Networks per cell and measured steps, unless the user says otherwise.
+    inputs : {"gaussian", "zero"}
+        Unless the user says otherwise.
+    burn_in : int, optional
+        Likewise; None: the default of `measure`.
     headline : str
         Variable that the table at the end of a run shows.
     derived : callable
@@ -60,9 +75,13 @@ class Study:
     summary: str
     grid: Mapping[str, tuple[Any, ...]]
     base: Mapping[str, Any] = field(default_factory=dict)
+    fields: Callable[[Mapping[str, Any]], Mapping[str, Any]] = the_point
     products: tuple[str, ...] = ("gradient",)
+    clip: Mapping[str, Any] = field(default_factory=dict)
     networks: int = 1024
     steps: int = 200
+    inputs: str = "gaussian"
+    burn_in: int | None = None
     headline: str = "rate"
     derived: Callable[[], Mapping[str, Variable]] = dict
     derive: Derive = nothing_derived

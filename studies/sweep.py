@@ -26,6 +26,8 @@ from ..engine import (
     random_source,
 )
 from . import statistics, summary
+from .names import flat, nested
+from .store import cell_key
 from .study import Derive, Study
 from .summary import Summary
 
@@ -42,9 +44,9 @@ class Sweep:
     ----------
     study : Study
     base : mapping
-        Fields of `NetworkSpec` common to all cells.
+        Fields of `NetworkSpec` common to all cells, gate biases by their own names.
     grid : mapping
-        Field -> values.
+        Axis -> values: the study's axes, and further fields.
     networks, steps, seed : int
     inputs : str or array
         As for `measure`.
@@ -66,8 +68,14 @@ class Sweep:
         cells = []
         for values in itertools.product(*self.grid.values()):
             point = dict(zip(self.grid, values, strict=True))
-            cells.append(Cell(self, point, NetworkSpec.from_dict({**self.base, **point})))
+            fields = {**self.base, **study_fields(self.study, point)}
+            cells.append(Cell(self, point, NetworkSpec.from_dict(nested(fields))))
         return cells
+
+    @cached_property
+    def distinct(self) -> list[Cell]:
+        """The cells without repetitions: points whose networks are the same are measured once."""
+        return list({cell.key: cell for cell in self.cells}.values())
 
     @cached_property
     def inputs_name(self) -> str:
@@ -83,6 +91,7 @@ class Sweep:
         return {
             "study": self.study.name,
             "products": list(self.study.products),
+            "clip": dict(self.study.clip),
             "base": dict(self.base),
             "grid": {axis: list(values) for axis, values in self.grid.items()},
             "networks": self.networks,
@@ -94,7 +103,15 @@ class Sweep:
 
     def variables(self) -> dict[str, Any]:
         """Measured and derived variables of a cell."""
-        return {**product_variables(self.study.products), **self.study.derived()}
+        measured = product_variables(self.study.products, self.study.clip)
+        return {**measured, **self.study.derived()}
+
+
+def study_fields(study: Study, point: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields at a point of the grid: the study translates its axes, further ones are fields."""
+    own = {axis: value for axis, value in point.items() if axis in study.grid}
+    rest = {axis: value for axis, value in point.items() if axis not in study.grid}
+    return {**flat(study.fields(own)), **flat(rest)}
 
 
 @dataclass(frozen=True)
@@ -117,6 +134,7 @@ class Cell:
             "spec": self.spec.to_dict(),
             "study": s.study.name,
             "products": list(s.study.products),
+            "clip": dict(s.study.clip),
             "networks": s.networks,
             "steps": s.steps,
             "burn_in": s.burn_in,
@@ -124,6 +142,11 @@ class Cell:
             "inputs": s.inputs_name,
             "code": code_digest(s.study.derive),
         }
+
+    @cached_property
+    def key(self) -> str:
+        """The name of the cell's configuration."""
+        return cell_key(self.configuration())
 
     def tasks(self) -> Iterator[Task]:
         """The cell's blocks of networks."""
@@ -143,9 +166,9 @@ class Task:
         """Measure the block in the calling thread."""
         cell, study = self.cell, self.cell.sweep.study
         source = cell.source()
-        plan = make_plan(cell.spec, source.window, cell.sweep.study.products, 1)
+        plan = make_plan(cell.spec, source.window, study.products, 1)
         parts = [
-            measure_block(source, first, count, cell.sweep.study.products)
+            measure_block(source, first, count, study.products, clip=study.clip)
             for first, count in plan.ranges(self.first, self.first + self.count)
         ]
         arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

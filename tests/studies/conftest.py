@@ -23,3 +23,23 @@ def gradhorizon(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory):
+    """The results of a study, run small, with its figure: a dataset and the folder it stands in."""
+
+    def run(name, *overrides, networks=64, **options):
+        import xarray as xr
+
+        from gradhorizon.studies.catalogue import load_study
+        from gradhorizon.studies.options import Options, settle
+        from gradhorizon.studies.run import run_sweep
+
+        folder = tmp_path_factory.mktemp(name)
+        asked = Options(networks=networks, overrides=overrides, **options)
+        run_sweep(settle(load_study(name), asked), folder)
+        assert (folder / "figure.png").stat().st_size > 0
+        return xr.load_dataset(folder / "results.nc")
+
+    return run
