@@ -102,10 +102,18 @@ def _gru(spec: dict, z: dict[str, Any], s: dict[str, Array]) -> tuple[Array, ...
 SLOTS = {"h": "state", "cell": "cell_state"}
 """Names of the slots in datasets."""
 
+
+def _minimal_rnn(spec: dict, z: dict[str, Array], s: dict[str, Array]) -> tuple[Array, ...]:
+    """Chen, Pennington and Schoenholz 2018."""
+    keep, write = activate("sigmoid", z["update"]), activate("sigmoid", -z["update"])
+    return (keep * s["h"] + write * activate("tanh", z["candidate"]),)
+
+
 CELLS: dict[str, Cell] = {
     "rnn": Cell(("hidden",), ("h",), _rnn),
     "lstm": Cell(("input", "forget", "cell", "output"), ("h", "cell"), _lstm),
     "gru": Cell(("reset", "update", "candidate"), ("h",), _gru, apart=("candidate",)),
+    "minimal_rnn": Cell(("update", "candidate"), ("h",), _minimal_rnn, input_only=("candidate",)),
 }
 
 

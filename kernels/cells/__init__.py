@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..contract import Cell
-from . import gru, lstm, rnn
+from . import gru, lstm, minimal_rnn, rnn
 
 CELLS: dict[str, Cell] = {
     cell.name: cell
@@ -11,5 +11,6 @@ CELLS: dict[str, Cell] = {
         rnn.CELL,
         lstm.CELL,
         gru.CELL,
+        minimal_rnn.CELL,
     )
 }

@@ -27,6 +27,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "float32 orthogonal": {"precision": "float32", "weights": "orthogonal", "hidden_size": 9},
     "lstm": {"cell": "lstm", "bias_scale": 0.2, "gate_bias": {"forget": 1.0}},
     "gru": {"cell": "gru", "weights": "pytorch", "batch_size": 2},
+    "minimal rnn": {"cell": "minimal_rnn", "bias_scale": 0.2, "batch_size": 2},
     "batch norm": {"normalization": "batch", "batch_size": 3, "bias_scale": 0.1},
     "layer norm": {"cell": "gru", "normalization": "layer", "bias_scale": 0.1, "tied": False},
     "separate": {"cell": "lstm", "normalization": "batch-separate", "batch_size": 4},

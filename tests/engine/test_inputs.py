@@ -52,6 +52,17 @@ def assert_refused(call: Any, field: str) -> None:
     assert "allowed: " in message
 
 
+def test_weights_that_nothing_reads_are_refused() -> None:
+    """A gate that does not read h has zeros in W, and a gradient of zero."""
+    ensemble = sample(NetworkSpec(cell="minimal_rnn", hidden_size=4), 2, 5)
+    kept = measure(ensemble, products=("weights",), keep=("gradients",))
+    for W in (ensemble.W, kept.grad_W):
+        assert (W.sel(gate="candidate") == 0).all()
+        assert (W.sel(gate="update") != 0).all()
+    ensemble["W"][1, 1, 0, 0] = 1e-9
+    assert_refused(lambda: measure(ensemble), "ensemble.W")
+
+
 def label(value: Any) -> str:
     return repr(value).replace("\n", "")[:30]
 

@@ -50,6 +50,7 @@ GATES = {
     "rnn": ["hidden"],
     "lstm": ["input", "forget", "cell", "output"],
     "gru": ["reset", "update", "candidate"],
+    "minimal_rnn": ["update", "candidate"],
 }
 
 
