@@ -86,7 +86,7 @@ class NetworkSpec:
     Attributes
     ----------
     cell : str
-        Architecture: ``rnn``, ``lstm``, ``gru``.
+        Architecture, one of the files of `kernels.cells`.
     activation : str
         Nonlinearity phi of the ``rnn`` cell; those of other cells are fixed.
     slope : float
