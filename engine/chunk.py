@@ -96,7 +96,7 @@ class Run:
         """The BPTT sums and their terms."""
         T, B, n = self.window.steps, self.spec.batch_size, self.spec.hidden_size
         R, m = self.ensemble.W.shape[2], self.ensemble.input.shape[3]
-        G, P = len(self.wiring.input_row), len(self.wiring.row)
+        G, P = len(self.wiring.input_row), len(self.wiring.every_row)
         direct = B == 1 and G == P == R and not self.wiring.norm
         K = 1 if self.spec.tied else (T if self.every_term else 0)
         gradient = WeightGradient(

@@ -33,7 +33,7 @@ class Clip(NamedTuple):
     @property
     def label(self) -> str:
         """Its name on the axis ``clip``."""
-        return f"{self.kind} {self.threshold:g}"
+        return f"{self.kind} {self.threshold:.15g}"
 
 
 def checked_clips(clip: Any) -> tuple[Clip, ...]:
@@ -53,12 +53,14 @@ def checked_clips(clip: Any) -> tuple[Clip, ...]:
         if kind not in KINDS:
             raise InputError("clip", kind, ALLOWED)
         several = isinstance(thresholds, Sequence | np.ndarray) and not isinstance(thresholds, str)
+        if several and len(thresholds) == 0:
+            raise InputError(f"clip.{kind}", thresholds, "at least one finite number > 0")
         for threshold in thresholds if several else [thresholds]:
             number = isinstance(threshold, Real) and not isinstance(threshold, bool)
             if not number or not 0 < threshold < math.inf:
                 raise InputError(f"clip.{kind}", threshold, "a finite number > 0")
             found.append(Clip(kind, float(threshold)))
-    if len(set(found)) < len(found):
+    if len({c.label for c in found}) < len(found):
         raise InputError("clip", clip, "each threshold once")
     return tuple(found)
 

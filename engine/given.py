@@ -122,7 +122,7 @@ class GivenSource:
         every = bool(ensemble.attrs.get("every", 0))
         window = Window(int(total - skipped), int(skipped), every)
         arrays = {
-            name: _checked(ensemble, name, shape, spec.precision)
+            name: _checked(ensemble, name, shape, spec)
             for name, shape in dataset_shapes(spec, window, networks).items()
         }
         silent = CELLS[spec.cell].input_only
@@ -155,7 +155,7 @@ class GivenSource:
         )
 
 
-def _checked(ensemble: xr.Dataset, name: str, shape: dict[str, int], precision: str) -> Array:
+def _checked(ensemble: xr.Dataset, name: str, shape: dict[str, int], spec: NetworkSpec) -> Array:
     allowed = ", ".join(f"{dim}={size}" for dim, size in shape.items())
     if name not in ensemble:
         raise InputError("ensemble", Shown(f"no variable {name!r}"), f"{name} with ({allowed})")
@@ -165,6 +165,11 @@ def _checked(ensemble: xr.Dataset, name: str, shape: dict[str, int], precision: 
         raise InputError(f"ensemble.{name}", Shown(f"({found})"), f"({allowed})")
     if variable.dtype.kind not in "fiu":
         raise InputError(f"ensemble.{name}.dtype", Shown(variable.dtype), "real numbers")
+    gates = {"gate": CELLS[spec.cell].gates, "own_gate": CELLS[spec.cell].apart}
+    for dim in gates.keys() & set(variable.dims) & set(ensemble.coords):
+        if list(ensemble[dim].values) != list(gates[dim]):
+            shown = Shown(", ".join(map(str, ensemble[dim].values)))
+            raise InputError(f"ensemble.{dim}", shown, ", ".join(gates[dim]))
     with np.errstate(over="ignore"):  # what the precision cannot hold is infinite, a bad input
-        values: Array = variable.transpose(*shape).values.astype(precision)
+        values: Array = variable.transpose(*shape).values.astype(spec.precision)
     return values

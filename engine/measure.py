@@ -127,7 +127,7 @@ def measure(
         count = check_integer("networks", networks, 1, LARGEST_COUNT)
         source = random_source(spec, steps, seed, inputs, burn_in, loss)
     wanted = [*products, *(["weights"] if "gradients" in keep else [])]
-    plan = make_plan(source.spec, source.window, wanted, workers)
+    plan = make_plan(source.spec, source.window, wanted, workers, bool(clips))
     variables = result_variables(source, products, keep, clip).values()
     check_count(count, result_bytes(source, variables, len(clips)))
     blocks = plan.ranges(0, count)

@@ -33,7 +33,11 @@ class Plan:
 
 
 def make_plan(
-    spec: NetworkSpec, window: Window, products: Sequence[str], workers: int | None = None
+    spec: NetworkSpec,
+    window: Window,
+    products: Sequence[str],
+    workers: int | None = None,
+    clips: bool = False,
 ) -> Plan:
     """Choose the chunk size and the number of workers.
 
@@ -42,7 +46,7 @@ def make_plan(
     InputError
         If a single network does not fit into the memory budget.
     """
-    need = bytes_per_network(spec, window, products)
+    need = bytes_per_network(spec, window, products, clips)
     budget = memory_budget()
     if need > budget:
         size = f"{need / 2**30:.1f} GiB for one network"
@@ -73,7 +77,9 @@ def memory_budget() -> int:
     return int(0.4 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
-def bytes_per_network(spec: NetworkSpec, window: Window, products: Sequence[str]) -> int:
+def bytes_per_network(
+    spec: NetworkSpec, window: Window, products: Sequence[str], clips: bool = False
+) -> int:
     """Memory of one network: its weights, its tape and the work space of the products."""
     cell = CELLS[spec.cell]
     S, G, P = len(cell.slots), len(cell.gates), cell.rows
@@ -82,10 +88,14 @@ def bytes_per_network(spec: NetworkSpec, window: Window, products: Sequence[str]
     n, m, B, T = spec.hidden_size, spec.input_size, spec.batch_size, window.total
     K = 1 if spec.tied else T
     numbers = K * n * (2 * cell.recurrent * n + G * m + P) + B * n * window.losses
-    numbers += T * B * (m + n * (G + Q + S * P + S * S + S + (2 * Q if norm.kind else 0)))
+    drive = 0 if B == 1 and Q == G else G
+    numbers += T * B * (m + n * (drive + Q + S * P + S * S + S + (2 * Q if norm.kind else 0)))
     if "weights" in products:
         numbers += T * B * (max(n, m) + P * n) + (G * n * (n + m) if spec.tied else 0)
     if "jacobian" in products:
         coupled = B if norm.kind == BATCH else 1
         numbers += (2 + cell.recurrent + 2 + 4) * (S * coupled * n) ** 2
-    return int(numbers * np.dtype(spec.precision).itemsize)
+    need = int(numbers * np.dtype(spec.precision).itemsize)
+    if clips:  # all gradients, where weights are fresh at every step too, and copies of them
+        need += 7 * 8 * K * n * (cell.recurrent * n + G * m + P)
+    return need

@@ -39,12 +39,13 @@ def trajectory(run: Run) -> Arrays:
     run.launch("trajectory", run.window.burn_in, run.wiring, run.tape, branch, visited)
     with np.errstate(over="ignore"):  # the variance itself may exceed float64: inf then
         variance = np.ldexp(visited.variance.astype(np.float64), 2 * visited.exponent[..., None])
+        variance = variance.mean(axis=2)
     mean, mean_square, largest = visited.derivative.astype(np.float64).T
     return {
         "mean_derivative": mean,
         "mean_square_derivative": mean_square,
         "max_derivative": largest,
-        "activation_variance": variance.mean(axis=2),
+        "activation_variance": variance,
     }
 
 
@@ -125,7 +126,9 @@ PRODUCTS: dict[str, Product] = {
     "trajectory": Product(
         trajectory,
         {
-            "mean_derivative": Variable(_NETWORK, "1", "mean of f' at the visited states"),
+            "mean_derivative": Variable(
+                _NETWORK, "1", "mean of f' = dh'/dnet, all gates, at the visited states"
+            ),
             "mean_square_derivative": Variable(_NETWORK, "1", "mean of f'^2 at the visited states"),
             "max_derivative": Variable(_NETWORK, "1", "largest |f'| at the visited states"),
             "activation_variance": Variable(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..kernels.cells import CELLS
 from ..kernels.contract import Array
+from ..kernels.precision import FORMATS
 from .chunk import Run
 from .variable import Arrays
 
@@ -12,8 +14,9 @@ STATUS = {"ok": 0, "overflow": 1, "dead": 2, "bad_input": 3}
 """Codes of the variable ``status``.
 
 ok : measured.
-overflow : a state, weight or gradient left the range of its format in a single step.
-dead : dL/dnet is exactly zero at the first or last lag, or at the lag that the rate starts from.
+overflow : a state, weight or gradient left the range of its format in a single step; or the state
+    of a gated, normalised network is too large for its derivatives.
+dead : dL/dnet is zero at some lag: exactly, or beside other numbers of its network.
 bad_input : NaN or infinity among the given weights, states or inputs.
 """
 
@@ -21,11 +24,12 @@ bad_input : NaN or infinity among the given weights, states or inputs.
 def status_of(run: Run, results: Arrays) -> Array:
     """Status code of every network of a chunk, from its sweeps and its results."""
     overflow = ~_finite(run.tape.state[:, -1])
+    if run.wiring.norm and CELLS[run.spec.cell].gated:  # see `kernels.bodies.forward`
+        overflow |= run.tape.exponent.max(axis=1) > FORMATS[run.spec.precision]["SCALE_LIMIT"]
     dead = np.zeros(run.count, bool)
     if run.has_adjoint:
         overflow |= ~_finite(run.adjoint.square)
-        between = [0, run.window.burn_in, -1]  # the lags that the rate is taken from
-        dead = (run.adjoint.square[:, between] == 0).any(axis=1)
+        dead = (run.adjoint.square == 0).any(axis=1)
     if "log_jacobian_norm" in results:
         overflow |= ~(results["log_jacobian_norm"] < np.inf).all(axis=(1, 2))
     codes = np.full(run.count, STATUS["ok"], np.int8)

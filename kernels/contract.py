@@ -47,6 +47,8 @@ class Cell:
         Gates whose recurrent term and input term enter the equations apart.
     input_only : tuple of str
         Gates that do not read h.
+    gated : bool
+        Whether dz depends on the state: gates multiply it.
     parameters : tuple of str
         Fields of the specification that the equations read, in the order of ``parameters``.
     activations : mapping
@@ -61,6 +63,7 @@ class Cell:
     linearise: Callable[..., None]
     apart: tuple[str, ...] = ()
     input_only: tuple[str, ...] = ()
+    gated: bool = False
     parameters: tuple[str, ...] = ()
     activations: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
@@ -107,7 +110,7 @@ class Wiring(NamedTuple):
 
     input_row: Array  # (G,): row of the pre-activations that a gate's input term enters
     term_row: Array  # (G,): row of the terms that holds it
-    row: Array  # (P,): 0, 1, ...
+    every_row: Array  # (P,): 0, 1, ...
     norm: int  # 0: none, else the kind, see `norms`
     norm_scale: Any  # gamma
 
@@ -125,7 +128,7 @@ class Tape(NamedTuple):
     state: Array  # (N, T + 1, S, B n)
     exponent: Array  # (N, T + 1), int32
     normalised: Array  # (N, T, Q, B n): terms of mean 0 and variance 1; empty without a norm
-    gain: Array  # (N, T, Q, n or B): derivative of the norm before its projection
+    gain: Array  # (N, T, Q, n or B): gamma / s, the norm's derivative before its projection
     drive: Array  # (N, T B, G n): work space; empty where U x is written to net at once
     work: Array  # (N, 2, n): work space
 

@@ -74,6 +74,8 @@ def pull_through_norm(k, t, wiring, tape, delta):
         delta[g] = tape.net[k, t, g]
         unit, gain = tape.normalised[k, t, g], tape.gain[k, t, g]
         project(wiring.norm, delta[g], unit, gain, tape.work[k])
+    if tape.exponent[k, t] > 0:  # the gain is that of terms in units of 2^exponent
+        scale(delta, power_of_two(-tape.exponent[k, t]))
 
 
 def safe_square_norm(net, input_row):

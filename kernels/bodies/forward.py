@@ -8,8 +8,10 @@ Over- and underflow. The state is kept as h 2^k, with one k for all sequences. F
 `SCALE_LIMIT` the cell is evaluated at its true scale; beyond, at 2^+-SCALE_LIMIT times the stored
 state, where every activation is homogeneous of degree one to rounding (phi(c z) = c phi(z), c > 0),
 or bounded and lost beside a state of that size, or has left zero at once (phi(0) != 0). Normalised
-pre-activations are at their true scale whatever the state's. Powers of two are exact, so that a
-network that never needs a scale is not changed by one bit.
+pre-activations are at their true scale whatever the state's; gates then do not saturate beside a
+state of that size, and the engine reports an overflow. A state that decays while biases or inputs
+act is kept at its true size, and ends as zero. Powers of two are exact, so that a network that
+never needs a scale is not changed by one bit.
 """
 
 from __future__ import annotations
@@ -43,14 +45,15 @@ def forward(k, ensemble, wiring, tape, case, parameters, skip, branch):
     tape.state[k, 0] = ensemble.initial_state[k]
     tape.exponent[k, 0] = 0
     last = ensemble.W.shape[1] - 1
+    recurrent = ensemble.W.shape[2]
     for t in range(steps):
         net = tape.net[k, t]
         if tape.exponent[k, t] != 0:
-            match_scales(k, t, tape)
+            match_scales(k, t, net if wiring.norm == 0 else net[:recurrent], tape)
         add_recurrent_terms(ensemble.W[k, min(t, last)], tape.state[k, t, 0], net)
         barrier()
         if wiring.norm != 0:
-            normalise_terms(k, t, wiring, tape)
+            normalise_terms(k, t, recurrent, wiring, tape)
             add_input_terms(wiring, net)
             add_rows(ensemble.b[k, min(t, last)], net)
         advance(k, t, wiring, tape, case, parameters, skip, branch)
@@ -106,12 +109,12 @@ def add_rows(bias, net):
                 net[p, b + i] += bias[p, i]
 
 
-def match_scales(k, t, tape):
-    """Bring the state and the terms without a state of a step to one scale."""
+def match_scales(k, t, terms, tape):
+    """Bring the state and the terms that meet W h, or are not normalised, to one scale."""
     exponent = tape.exponent[k, t]
     if exponent > 0:
-        scale(tape.net[k, t], power_of_two(-exponent))
-    elif magnitude(tape.net[k, t]) > real(0.0):
+        scale(terms, power_of_two(-exponent))
+    elif magnitude(terms) > real(0.0):
         scale(tape.state[k, t], power_of_two(exponent))
         tape.exponent[k, t] = 0
 
@@ -124,13 +127,13 @@ def add_recurrent_terms(W, h, net):
             matvec(W[g], h[b : b + units], net[g, b : b + units])
 
 
-def normalise_terms(k, t, wiring, tape):
+def normalise_terms(k, t, recurrent, wiring, tape):
     """Normalise every row of terms; keeps what the derivative needs."""
     for q in range(tape.net.shape[2]):
         apply_norm(
             wiring.norm,
             tape.net[k, t, q],
-            tape.exponent[k, t],
+            tape.exponent[k, t] if q < recurrent else 0,
             wiring.norm_scale,
             tape.normalised[k, t, q],
             tape.gain[k, t, q],

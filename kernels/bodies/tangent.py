@@ -10,9 +10,10 @@ for every cell. The perturbations of all columns pass W in one matrix product pe
 
 from __future__ import annotations
 
+from ..math import power_of_two
 from ..norms import BATCH, project
 from ..precision import real
-from ..targets.cpu import gemm, lanes
+from ..targets.cpu import gemm, lanes, scale
 
 
 def push(k, t, first, W_transposed, wiring, tape, tangent, product, out):
@@ -63,6 +64,8 @@ def push_through_norm(k, t, first, wiring, tape, product):
         gain = tape.gain[k, t, g, first : first + gains]
         for c in range(columns):
             project(wiring.norm, product[g, c], unit, gain, tape.work[k])
+    if tape.exponent[k, t] > 0:  # the gain is that of terms in units of 2^exponent
+        scale(product, power_of_two(-tape.exponent[k, t]))
 
 
 def add_product(x, y, out):

@@ -41,7 +41,8 @@ def weights(k, first, ensemble, wiring, tape, sweep, gradient):
     sequences, features = ensemble.input.shape[2:]
     count = (steps - first) * sequences
     exponent = gradient.step_exponent[k]
-    recurrent = wiring.row[: ensemble.W.shape[2]]
+    R = ensemble.W.shape[2]
+    recurrent = wiring.every_row[:R]
 
     rows = gradient.rows[k, : count * units].reshape(count, units)
     for t in range(first, steps):
@@ -49,7 +50,7 @@ def weights(k, first, ensemble, wiring, tape, sweep, gradient):
         for b in range(sequences):
             h = tape.state[k, t, 0, b * units : (b + 1) * units]
             copy_scaled(h, real(1.0), rows[(t - first) * sequences + b])
-    delta = collect(k, first, recurrent, recurrent, wiring.norm, tape, gradient)
+    delta = collect(k, first, R, recurrent, recurrent, wiring.norm, tape, gradient)
     add_up(k, 0, delta, rows, exponent, sequences, gradient, gradient.W)
 
     if features > 0:
@@ -60,42 +61,47 @@ def weights(k, first, ensemble, wiring, tape, sweep, gradient):
             copy_scaled(inputs[row], real(1.0), rows[row])
         for j in range(steps - first):
             exponent[j] += normalise(rows[j * sequences : (j + 1) * sequences])
-        delta = collect(k, first, wiring.input_row, wiring.term_row, wiring.norm, tape, gradient)
+        rows_in, terms_in = wiring.input_row, wiring.term_row
+        delta = collect(k, first, R, rows_in, terms_in, wiring.norm, tape, gradient)
         add_up(k, 1, delta, rows, exponent, sequences, gradient, gradient.U)
 
     exponent[:] = sweep.exponent[k, ::-1]
     rows = gradient.rows[k, :count].reshape(count, 1)
     rows[:] = real(1.0)
-    delta = collect(k, first, wiring.row, wiring.row, 0, tape, gradient)
+    delta = collect(k, first, R, wiring.every_row, wiring.every_row, 0, tape, gradient)
     add_up(k, 2, delta, rows, exponent, sequences, gradient, gradient.b)
 
 
-def collect(k, first, rows, terms, norm, tape, gradient):
+def collect(k, first, recurrent, rows, terms, norm, tape, gradient):
     """dL/d(terms), (lag B, len(rows) n), from the gradients of the pre-activations `rows`.
 
-    `terms` are the rows of the normalisation to pass. Where these gradients are far smaller than
-    others of their step, they get an exponent of their own.
+    `terms` are the rows of the normalisation to pass; those below `recurrent` hold W h, in units
+    of the state's power of two. A step's gradients get an exponent of their own, as they may be
+    far smaller than others of the step.
     """
     steps, available, size = tape.net[k].shape
     window, units = steps - first, tape.work.shape[2]
     if gradient.delta.shape[1] == 0:  # what the adjoint sweep left is already in this form
         return tape.net[k, first:].reshape(window, available * size)
-    used = window * rows.size * size
-    delta = gradient.delta[k, :used].reshape(used // (rows.size * units), rows.size * units)
+    used, sequences = window * rows.size * size, size // units
+    delta = gradient.delta[k, :used].reshape(window * sequences, rows.size * units)
     passed = gradient.passed[k]
-    for t in range(first, steps):
+    for low in range(window):
+        t = first + low
+        above = max(tape.exponent[k, t], 0) if norm != 0 else 0
+        common = above if terms.max() < recurrent else 0
         for g in range(rows.size):
             copy_scaled(tape.net[k, t, rows[g]], real(1.0), passed)
             if norm != 0:
                 unit, gain = tape.normalised[k, t, terms[g]], tape.gain[k, t, terms[g]]
                 project(norm, passed, unit, gain, tape.work[k])
-            for b in range(size // units):
-                at = (t - first) * (size // units) + b
+            factor = power_of_two(common - above) if terms[g] < recurrent else real(1.0)
+            for b in range(sequences):
                 own = passed[b * units : (b + 1) * units]
-                copy_scaled(own, real(1.0), delta[at, g * units : (g + 1) * units])
-        low, sequences = t - first, size // units
-        own_rows = delta[low * sequences : (low + 1) * sequences]
-        gradient.step_exponent[k, low] += normalise(own_rows)
+                out = delta[low * sequences + b, g * units : (g + 1) * units]
+                copy_scaled(own, factor, out)
+        block = delta[low * sequences : (low + 1) * sequences]
+        gradient.step_exponent[k, low] += normalise(block) - common
     return delta
 
 

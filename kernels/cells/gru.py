@@ -42,4 +42,5 @@ CELL = Cell(
     step=step,
     linearise=linearise,
     apart=("candidate",),
+    gated=True,
 )

@@ -53,4 +53,5 @@ CELL = Cell(
     slots=("h", "cell"),
     step=step,
     linearise=linearise,
+    gated=True,
 )

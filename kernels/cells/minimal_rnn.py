@@ -34,4 +34,5 @@ CELL = Cell(
     step=step,
     linearise=linearise,
     input_only=("candidate",),
+    gated=True,
 )

@@ -54,7 +54,8 @@ def normalise(kind, x, exponent, norm_scale, unit, gain, work):
     unit : (B n,)
         Receives u.
     gain : (n,) for a batch, (B,) for layers
-        Receives gamma / s.
+        Receives gamma / s: the derivative by terms at their true scale, or, where the exponent is
+        positive, by the stored ones.
     work : (2, n)
     """
     if kind == BATCH:

@@ -11,7 +11,7 @@ def normalise(x, exponent, norm_scale, unit, gain, work):
     """See `norms.normalise`."""
     mean, variance = work[0], work[1]
     units = mean.size
-    shrink, epsilon, stretch = scales(exponent)
+    shrink, epsilon = scales(exponent)
     share = real(units) / real(x.size)
     for i in lanes(units):
         mean[i] = variance[i] = real(0.0)
@@ -24,7 +24,7 @@ def normalise(x, exponent, norm_scale, unit, gain, work):
             variance[i] += unit[b + i] * unit[b + i] * share
     for i in lanes(units):
         inverse = inverse_deviation(variance[i], shrink, epsilon)
-        gain[i] = norm_scale * inverse * stretch
+        gain[i] = norm_scale * inverse
         variance[i] = inverse * shrink
     for b in range(0, x.size, units):
         for i in lanes(units):

@@ -12,10 +12,9 @@ EPSILON = 1e-5
 
 
 def scales(exponent):
-    """(shrink, epsilon, stretch) for terms x 2^-exponent, see `inverse_deviation`."""
-    above = max(exponent, 0)
+    """(shrink, epsilon) for terms x 2^-exponent, see `inverse_deviation`."""
     shrink = power_of_two(min(exponent, 0))
-    return shrink, real(EPSILON) * power_of_two(-2 * above), power_of_two(-above)
+    return shrink, real(EPSILON) * power_of_two(-2 * max(exponent, 0))
 
 
 def inverse_deviation(variance, shrink, epsilon):

@@ -10,7 +10,7 @@ from .deviation import inverse_deviation, scales
 def normalise(x, exponent, norm_scale, unit, gain, work):
     """See `norms.normalise`."""
     units = work.shape[1]
-    shrink, epsilon, stretch = scales(exponent)
+    shrink, epsilon = scales(exponent)
     for b in range(x.size // units):
         row, own = x[b * units : (b + 1) * units], unit[b * units : (b + 1) * units]
         mean = variance = real(0.0)
@@ -21,7 +21,7 @@ def normalise(x, exponent, norm_scale, unit, gain, work):
             own[i] = row[i] - mean
             variance += own[i] * own[i]
         inverse = inverse_deviation(variance / real(units), shrink, epsilon)
-        gain[b] = norm_scale * inverse * stretch
+        gain[b] = norm_scale * inverse
         for i in lanes(units):
             own[i] *= inverse * shrink
             row[i] = norm_scale * own[i]

@@ -217,3 +217,45 @@ def test_inputs_of_any_size() -> None:
     data = {size: measure(one, products=("weights",)) for size, one in small.items()}
     gap = (data[1e-10].log_grad_U - data[1e-30].log_grad_U).values
     np.testing.assert_allclose(gap, np.log(1e20), rtol=1e-5)
+
+
+def in_both_precisions(spec: NetworkSpec, steps: int, networks: int = 3) -> list[xr.Dataset]:
+    """The same networks measured in float64 and in float32."""
+    ensemble = sample(spec, networks, steps, burn_in=0)
+    found = []
+    for precision in ("float64", "float32"):
+        same = ensemble.assign_attrs(spec=replace(spec, precision=precision).to_json())
+        found.append(measure(same, products=("trajectory", "gradient", "weights")))
+    return found
+
+
+@pytest.mark.parametrize("normalization", ["batch", "batch-separate", "layer"])
+def test_growing_states_of_normalised_networks(normalization: str) -> None:
+    """h grows by 1.4 a step, to 2^145: far beyond float32, well inside float64; all terms agree."""
+    spec = NetworkSpec(
+        hidden_size=8, normalization=normalization, batch_size=8, skip=1.4, norm_scale=0.5
+    )
+    double, single = in_both_precisions(spec, 300)
+    assert (double.status == 0).all()
+    assert (single.status == 0).all()
+    for name in ("log_gradient", "rate", "contribution_W", "contribution_U", "mean_derivative"):
+        assert np.isfinite(single[name]).all(), name
+        np.testing.assert_allclose(single[name], double[name], rtol=0, atol=2e-2, err_msg=name)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "minimal_rnn"])
+def test_gates_beside_a_state_too_large_are_an_overflow(cell: str) -> None:
+    """Normalised gates do not saturate: their derivatives grow with the state, past a format."""
+    spec = NetworkSpec(cell=cell, hidden_size=8, normalization="layer", skip=1.4)
+    double, single = in_both_precisions(spec, 200)
+    assert (double.status == 0).all()
+    assert (single.status == 1).all()
+
+
+def test_gradients_that_underflow_beside_others_are_dead() -> None:
+    """Units of a residual GRU grow at rates of their own: where dL/dnet is lost, status says so."""
+    spec = NetworkSpec(cell="gru", hidden_size=8, skip=1.0)
+    data = measure(spec, networks=16, steps=1600)
+    lost = np.isneginf(data.log_gradient).any("lag")
+    assert lost.any()
+    assert (data.status.values[lost.values] == 2).all()
