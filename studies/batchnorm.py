@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .study import Study
+from .study import Study, named
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .sweep import Cell, Sweep
 
 ARRANGEMENTS: dict[str, dict[str, Any]] = {
-    "feed-forward": {"tied": False, "input_scale": 0.0},
+    "feed-forward": {"tied": False, "input_scale": 0.0, "input_size": 1},
     "recurrent": {},
 }
 NETS = {
@@ -35,31 +35,29 @@ NETS = {
 
 def fields(point: Mapping[str, Any]) -> dict[str, Any]:
     """Arrangement and normalisation of a point; its other axes are fields."""
-    from ..engine import InputError
-
-    if point["net"] not in NETS:
-        raise InputError("net", point["net"], ", ".join(NETS))
     others = {axis: value for axis, value in point.items() if axis != "net"}
-    return {**NETS[point["net"]], **others}
+    return {**named("net", point["net"], NETS), **others}
 
 
 def complete(data: xr.Dataset, sweep: Sweep) -> xr.Dataset:
     """Add the rate of wide nets: for ``batch`` at the batch size, else for a large one."""
-    import numpy as np
-
-    shape = tuple(len(values) for values in sweep.grid.values())
-    theory = np.array([_theory(cell) for cell in sweep.cells]).reshape(shape)
+    theory = sweep.on_grid([_theory(cell) for cell in sweep.cells])
     attributes = {"units": "nats per step", "long_name": "rate of a wide network in theory"}
-    return data.assign(theory_rate=(tuple(sweep.grid), theory, attributes))
+    return data.assign(theory_rate=(*theory, attributes))
 
 
 def _theory(cell: Cell) -> float:
+    """The rate; NaN where there is no theory, for ``batch`` also with a bias.
+
+    Of ``batch-separate`` it is the limit of large batches; ``layer`` does not know the batch.
+    """
     from math import nan
 
     from .theory_norm import finite_batch_mean_field, normalized_mean_field
 
     spec, inputs = cell.spec, cell.sweep.inputs
     plain = (spec.cell, spec.skip, spec.branch, spec.weights) == ("rnn", 0, 1, "gaussian")
+    plain = plain and not any(spec.gate_bias.values())
     if not plain or not isinstance(inputs, str) or spec.weight_scale == 0:
         return nan
     scales: dict[str, Any] = {
@@ -68,8 +66,8 @@ def _theory(cell: Cell) -> float:
         "norm_scale": spec.norm_scale,
         "input_variance": spec.input_scale**2 if inputs == "gaussian" else 0.0,
     }
-    if spec.normalization == "batch" and spec.bias_scale == 0:
-        if spec.batch_size < 4:  # the mean square is infinite
+    if spec.normalization == "batch":
+        if spec.batch_size < 4 or spec.bias_scale > 0:  # below 4 the mean square is infinite
             return nan
         return finite_batch_mean_field(spec.activation, spec.batch_size, **scales).rate
     scales |= {"bias_scale": spec.bias_scale}
@@ -157,6 +155,8 @@ def _rate_panel(ax: Axes, data: xr.Dataset, arrangement: str, axis: str) -> None
     ax.axhline(0, color="#555555", lw=0.8)
     for name in data.activation.values:
         ax.plot([], [], color="#555555", ls=_line(data, name), label=f"wide-network theory, {name}")
+    if "batch-separate" in _norms(data, arrangement):
+        ax.plot([], [], lw=0, label="(batch-separate: B = $\\infty$)")
     names = {"batch_size": "batch size B", "norm_scale": "norm_scale $\\gamma$"}
     what = "layer" if arrangement == "feed-forward" else "step"
     ax.set(xlabel=names[axis], ylabel=f"gradient rate (nats per {what})")

@@ -8,9 +8,12 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .catalogue import NAMES, load_study, load_toml
+
+if TYPE_CHECKING:
+    from .sweep import Sweep
 
 OK, FAILED, USAGE = 0, 1, 2
 
@@ -98,9 +101,20 @@ def list_studies() -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a study or a user's sweep."""
+    from .run import report, run_sweep
+
+    sweep = settled(arguments)
+    folder = arguments.out or Path("results") / sweep.study.name
+    data = run_sweep(sweep, folder, arguments.workers)
+    for line in report(data, folder):
+        print(line)
+    return OK
+
+
+def settled(arguments: argparse.Namespace) -> Sweep:
+    """The sweep that the arguments of ``run`` ask for."""
     from ..engine import InputError
     from .options import Options, settle
-    from .run import report, run_sweep
 
     name = arguments.study
     stored: dict[str, Any] = {}
@@ -121,11 +135,7 @@ def run(arguments: argparse.Namespace) -> int:
         precision=arguments.precision,
         overrides=tuple(arguments.set),
     )
-    folder = arguments.out or Path("results") / study.name
-    data = run_sweep(settle(study, given.over(stored)), folder, arguments.workers)
-    for line in report(data, folder):
-        print(line)
-    return OK
+    return settle(study, given.over(stored))
 
 
 def draw_again(arguments: argparse.Namespace) -> int:

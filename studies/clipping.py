@@ -168,7 +168,11 @@ def _terms_panel(ax: Axes, data: xr.Dataset, scale: float) -> None:
         ax.plot(data.lag, one.contribution_U_mean, color=colour, label=label)
         ax.plot(data.lag, one.clipped_contribution_U_mean, color=colour, ls="--")
     ax.plot([], [], color="#555555", ls="--", label=f"after clipping at norm {NORM[0]:g}")
-    ax.set(xlabel="lag (steps)", ylim=(-80, 100))
+    ax.set_xlabel("lag (steps)")
+    if data.sizes["lag"] >= STUDY.steps:  # over many lags what explodes would flatten the others
+        ax.set_ylim(-80, 100)
+    else:
+        ax.margins(y=0.3)  # with room for the legend
 
 
 STUDY = Study(

@@ -41,13 +41,12 @@ def complete(data: xr.Dataset, sweep: Sweep) -> xr.Dataset:
     """
     import numpy as np
 
-    shape = tuple(len(values) for values in sweep.grid.values())
     visited = data["mean_square_derivative_mean"].values.ravel()
     rows = [_theory(cell, float(v)) for cell, v in zip(sweep.cells, visited, strict=True)]
     columns = np.array(rows).T
     return data.assign(
         {
-            name: (tuple(sweep.grid), column.reshape(shape), {"units": units, "long_name": text})
+            name: (*sweep.on_grid(column), {"units": units, "long_name": text})
             for (name, (units, text)), column in zip(THEORY.items(), columns, strict=True)
         }
     )
@@ -60,17 +59,20 @@ def _theory(cell: Cell, visited: float) -> tuple[float, ...]:
     from .theory import certified_rate, derivative_bound, mean_field
 
     spec, inputs = cell.spec, cell.sweep.inputs
+    if spec.cell != "rnn":  # has other derivatives than that of the activation
+        return nan, nan, nan, nan
+    bound = derivative_bound(spec.activation, spec.slope)
+    if (spec.normalization, spec.skip, spec.branch) != ("none", 0, 1) or spec.weights == "pytorch":
+        return nan, bound, nan, nan
     measured = visited > 0 and spec.weight_scale > 0
     predicted = log(spec.weight_scale) + 0.5 * log(visited) if measured else -inf
-    bound = derivative_bound(spec.activation, spec.slope)
-    gaussian = spec.weights in ("gaussian", "uniform") and (spec.skip, spec.branch) == (0, 1)
-    if not gaussian:
+    if spec.weights not in ("gaussian", "uniform"):
         return nan, bound, nan, predicted
     scales = {"slope": spec.slope, "weight_scale": spec.weight_scale}
     if max(spec.slope, spec.weight_scale, spec.bias_scale, spec.input_scale) > LARGEST:
         return nan, bound, nan, predicted
     certified = certified_rate(spec.activation, **scales)
-    if not isinstance(inputs, str):
+    if any(spec.gate_bias.values()) or not isinstance(inputs, str):
         return nan, bound, certified, predicted
     drive = spec.input_scale**2 if inputs == "gaussian" else 0.0
     theory = mean_field(spec.activation, bias_scale=spec.bias_scale, input_variance=drive, **scales)

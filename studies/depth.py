@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
-from .study import Study
+from .study import Study, named
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -45,6 +45,20 @@ FAMILIES: dict[str, dict[str, dict[str, Any]]] = {
 """Nets by family. Critical tanh: sigma_w^2 at sigma_b^2 = 0.05 (Schoenholz et al. 2017); ReLU: He
 et al. 2015; without biases tanh is critical at sigma_w = 1."""
 
+TITLES = {
+    "tanh pytorch": "tanh, PyTorch's weights",
+    "tanh 1": "tanh, $\\sigma_w$ = 1",
+    "tanh critical": "tanh, critical",
+    "relu he": "ReLU, He",
+    "tanh residual": "tanh, h + f",
+    "relu residual": "ReLU, h + f",
+    "relu residual 0.1": "ReLU, h + 0.1 f",
+    "tanh batch": "tanh",
+    "relu batch": "ReLU",
+    "tanh batch residual": "tanh, h + f",
+    "relu batch residual": "ReLU, h + f",
+}
+
 NETS = {name: fields for family in FAMILIES.values() for name, fields in family.items()}
 
 LEARNING = 0.1
@@ -53,11 +67,7 @@ LEARNING = 0.1
 
 def fields(point: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a net by its name."""
-    from ..engine import InputError
-
-    if point["net"] not in NETS:
-        raise InputError("net", point["net"], ", ".join(NETS))
-    return NETS[point["net"]]
+    return named("net", point["net"], NETS)
 
 
 def derive(arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,16 +105,19 @@ def _variables() -> dict[str, Any]:
 
 def complete(data: xr.Dataset, sweep: Sweep) -> xr.Dataset:
     """Add the theory of the gradient by layer, for wide nets; NaN where there is none."""
-    import numpy as np
-
-    shape = tuple(len(values) for values in sweep.grid.values())
-    theory = np.array([_theory(cell) for cell in sweep.cells]).reshape(*shape, sweep.steps)
+    axes, theory = sweep.on_grid([_theory(cell) for cell in sweep.cells])
     attributes = {"units": "nats", "long_name": "log_gradient in theory, wide network"}
-    return data.assign(theory_log_gradient=((*sweep.grid, "lag"), theory, attributes))
+    return data.assign(theory_log_gradient=((*axes, "lag"), theory, attributes))
 
 
 def _theory(cell: Cell) -> Any:
-    """Exact for ReLU at the width of the net, else mean field; batch norm: from its fixed point."""
+    """By lag; NaN but for plain tanh and ReLU, tanh with a skip and plain batch normalised nets.
+
+    ReLU without bias and skip: exact at the width of the net. Tanh: layer by layer in a wide net,
+    from its first state on. PyTorch's weights and batch norm: the rate of the state that a deep
+    wide net comes to, times the lag. All but the first are of the mean square: the mean ln of nets
+    that scatter lies below, the less the wider they are.
+    """
     import numpy as np
 
     from .random_matrices import deep_relu_increment
@@ -113,27 +126,32 @@ def _theory(cell: Cell) -> Any:
     from .theory_residual import residual_path
 
     spec, steps = cell.spec, cell.sweep.steps
-    lag, scale = np.arange(steps), spec.weight_scale
-    usual = (spec.slope, spec.norm_scale, spec.tied) == (1, 1, False)
-    if not usual or cell.sweep.inputs_name != "zero":
-        return np.full(steps, np.nan)
+    lag, scale, nothing = np.arange(steps), spec.weight_scale, np.full(steps, np.nan)
+    usual = (spec.cell, spec.slope, spec.norm_scale, spec.tied) == ("rnn", 1, 1, False)
+    shifted = any(spec.gate_bias.values())
+    if not usual or shifted or scale == 0 or cell.sweep.inputs_name != "zero":
+        return nothing
     plain, gaussian = (spec.skip, spec.branch) == (0, 1), spec.weights == "gaussian"
-    if spec.normalization == "batch" and plain and gaussian and spec.batch_size > 3:
+    unbiased = gaussian and spec.bias_scale == 0
+    if spec.normalization == "batch" and plain and unbiased and spec.batch_size > 3:
         batch = finite_batch_mean_field(spec.activation, spec.batch_size, weight_scale=scale)
         return lag * batch.rate
     if spec.normalization != "none":
-        return np.full(steps, np.nan)
+        return nothing
     if plain and spec.weights == "pytorch":
         bias = sqrt(2.0 / (3.0 * spec.hidden_size))  # the sum of two, U(-1/sqrt n, 1/sqrt n)
         return (
             lag * mean_field(spec.activation, weight_scale=scale / sqrt(3.0), bias_scale=bias).rate
         )
-    if plain and gaussian and spec.activation == "relu" and spec.bias_scale == 0:
+    if plain and unbiased and spec.activation == "relu":
         return lag * 0.5 * deep_relu_increment(spec.hidden_size, scale).mean
-    if spec.skip and gaussian and spec.activation == "tanh":
+    if gaussian and spec.activation == "tanh":
         options = {"bias_scale": spec.bias_scale, "skip": spec.skip, "branch": spec.branch}
-        return residual_path("tanh", steps, weight_scale=scale, **options).log_gradient
-    return np.full(steps, np.nan)
+        try:
+            return residual_path("tanh", steps, weight_scale=scale, **options).log_gradient
+        except ValueError:  # the state dies out
+            return nothing
+    return nothing
 
 
 def figure(data: xr.Dataset) -> Figure:
@@ -176,7 +194,7 @@ def _panels(axes: Any, data: xr.Dataset, nets: list[str]) -> None:
         by_layer = {"color": colour, "markevery": (8 * k, depth // 4)}
         mean, sd = one.log_gradient_mean.values[::-1], one.log_gradient_sd.values[::-1]
         axes[0].fill_between(layer, *np.exp([mean - sd, mean + sd]), color=colour, alpha=0.2, lw=0)
-        axes[0].plot(layer, np.exp(mean), label=name, marker=style(k)["marker"], **by_layer)
+        axes[0].plot(layer, np.exp(mean), label=TITLES[name], marker=style(k)["marker"], **by_layer)
         axes[0].plot(layer, np.exp(one.theory_log_gradient)[::-1], color="black", ls=":", lw=0.9)
         axes[1].plot(
             layer, np.exp(one.relative_W_mean)[::-1], marker=style(k)["marker"], **by_layer

@@ -13,10 +13,10 @@ is stable and, for ``pytorch``, but for its small biases.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .study import Study
+from .study import Study, named
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,11 +37,9 @@ def fields(point: Mapping[str, Any]) -> dict[str, Any]:
     from ..engine import InputError
 
     cell, ensemble = point["cell"], point["ensemble"]
-    if cell not in GATE:
-        raise InputError("cell", cell, ", ".join(GATE))
     found = {
+        "gate_bias": {named("cell", cell, GATE): point["bias"]},
         "cell": cell,
-        "gate_bias": {GATE[cell]: point["bias"]},
         "input_scale": point["input_scale"],
     }
     weights, _, scale = str(ensemble).partition(" ")
@@ -57,33 +55,45 @@ def fields(point: Mapping[str, Any]) -> dict[str, Any]:
 
 def complete(data: xr.Dataset, sweep: Sweep) -> xr.Dataset:
     """Add the rate of wide networks at the zero fixed point, where that is stable."""
-    import numpy as np
-
-    shape = tuple(len(values) for values in sweep.grid.values())
-    rates = np.array([_fixed_point_rate(cell) for cell in sweep.cells]).reshape(shape)
+    rates = sweep.on_grid([_fixed_point_rate(cell) for cell in sweep.cells])
     text = "rate of a wide network resting at zero; NaN where zero is not stable"
     attributes = {"units": "nats per step", "long_name": text}
-    return data.assign(fixed_point_rate=(tuple(sweep.grid), rates, attributes))
+    return data.assign(fixed_point_rate=(*rates, attributes))
 
 
 def _fixed_point_rate(cell: Cell) -> float:
+    """NaN also where networks are not tied or not plain, or where zero is not a fixed point."""
     from math import nan
 
-    from .theory_gated import PYTORCH_WEIGHT_SCALE, gru_fixed_point_rate, lstm_fixed_point_rate
+    from .theory_gated import PYTORCH_WEIGHT_SCALE
 
-    spec, bias = cell.spec, float(cell.point["bias"])
-    plain = (spec.skip, spec.branch, spec.normalization) == (0, 1, "none")
-    if not plain or spec.weights not in ("gaussian", "pytorch"):
+    spec = cell.spec
+    pytorch = spec.weights == "pytorch"
+    plain = spec.tied and (spec.skip, spec.branch, spec.normalization) == (0, 1, "none")
+    known = pytorch or (spec.weights == "gaussian" and spec.bias_scale == 0)
+    moved = any(spec.gate_bias.get(gate) for gate in ("cell", "candidate"))
+    if not plain or not known or moved:
         return nan
-    scale = spec.weight_scale * (PYTORCH_WEIGHT_SCALE if spec.weights == "pytorch" else 1)
-    others = {f"{gate}_bias": b for gate, b in spec.gate_bias.items() if gate != GATE[spec.cell]}
-    if spec.cell == "lstm" and set(others) <= {"input_bias", "output_bias"}:
-        rate = lstm_fixed_point_rate(scale, forget_bias=bias, **others)
-    elif spec.cell == "gru" and set(others) <= {"reset_bias"}:
-        rate = gru_fixed_point_rate(scale, update_bias=bias, **others)
-    else:
-        return nan
+    scale = spec.weight_scale * (PYTORCH_WEIGHT_SCALE if pytorch else 1)
+    rate = _rates()[spec.cell](scale, lambda gate: float(spec.gate_bias.get(gate, 0.0)))
     return rate if rate < -1e-9 else nan
+
+
+def _rates() -> dict[str, Callable[[float, Callable[[str], float]], float]]:
+    """Theory by cell: from the weight scale and the biases of the gates to the rate at zero."""
+    from .theory_gated import gru_fixed_point_rate, lstm_fixed_point_rate
+
+    return {
+        "lstm": lambda scale, bias: lstm_fixed_point_rate(
+            scale,
+            input_bias=bias("input"),
+            forget_bias=bias("forget"),
+            output_bias=bias("output"),
+        ),
+        "gru": lambda scale, bias: gru_fixed_point_rate(
+            scale, reset_bias=bias("reset"), update_bias=bias("update")
+        ),
+    }
 
 
 def figure(data: xr.Dataset) -> Figure:
@@ -104,12 +114,22 @@ def figure(data: xr.Dataset) -> Figure:
     axes[0, 0].set_ylabel("gradient rate (nats per step)")
     axes[1, 0].set_ylabel("median gradient horizon (steps)")
     names = [name.upper() for name in cells]
-    horizons = [f"{n}: horizon, with inputs" for n in names]
+    driven = ", with inputs" if _driven(data) else ""
+    horizons = [f"{n}: horizon{driven}" for n in names]
     letter(axes.ravel(), [f"{n}: rate" for n in names] + horizons)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     result.legend(handles, labels, loc="outside upper center", ncols=4)
     provenance_line(result, data)
     return result
+
+
+INPUTS = {"gaussian": "inputs N(0, 1)", "zero": "inputs 0"}
+"""In words, by the name of a run's inputs."""
+
+
+def _driven(data: xr.Dataset) -> bool:
+    """Whether the networks whose horizon is drawn read anything."""
+    return bool(data.input_scale.max() > 0) and data.attrs["inputs"] != "zero"
 
 
 def _rate_panel(ax: Axes, data: xr.Dataset) -> None:
@@ -128,9 +148,12 @@ def _rate_panel(ax: Axes, data: xr.Dataset) -> None:
                 ax.fill_between(data.bias, low, high, color=colour, alpha=0.25, lw=0)
         theory = data.sel(ensemble=name).isel(input_scale=0).fixed_point_rate
         ax.plot(data.bias, theory, color=colour, ls="--", lw=0.9)
-    ax.plot([], [], color=grey, marker="o", lw=0, label="mean, inputs N(0, 1)")
-    ax.plot([], [], color=grey, marker="o", mfc="white", lw=0, label="mean, no input")
-    ax.fill_between([], [], [], color=grey, alpha=0.25, lw=0, label="5-95 % of networks")
+    if data.input_scale.max() > 0:
+        inputs = INPUTS.get(data.attrs["inputs"], "inputs from a file")
+        ax.plot([], [], color=grey, marker="o", lw=0, label=f"mean, {inputs}")
+        ax.fill_between([], [], [], color=grey, alpha=0.25, lw=0, label="5-95 % of networks")
+    if data.input_scale.min() == 0:
+        ax.plot([], [], color=grey, marker="o", mfc="white", lw=0, label="mean, no input")
     ax.plot([], [], color=grey, ls="--", lw=0.9, label="theory at zero, if stable")
     ax.axhline(0, color=grey, lw=0.8)
 

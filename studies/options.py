@@ -97,7 +97,9 @@ def _check_chosen(study: Study, grid: Mapping[str, Any], chosen: Collection[str]
         for name in chosen:
             if overlapping(name, decided):
                 at = ", ".join(f"{axis} = {value}" for axis, value in point.items())
-                raise InputError("--set", Shown(f"{name}"), f"fields that {at} does not decide")
+                axes = f"the axes of this study are {', '.join(study.grid)}"
+                allowed = f"fields that {at} does not decide; {axes}"
+                raise InputError("--set", Shown(name), allowed)
 
 
 def _count(name: str, value: Any, default: int) -> int:

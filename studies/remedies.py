@@ -1,7 +1,11 @@
-"""Every remedy of the textbook on the same footing: how far the gradient reaches.
+"""Every remedy of the textbook, ranked by how far the gradient reaches.
 
 All networks have n = 64 units and read N(0, 1) inputs; remedies and settings stand in
-`remedy_settings`. Networks are ranked by the e-folding length of their gradients, 1 / mean |rate|
+`remedy_settings`. What is common is the size and the inputs, not the other weights: the remedies
+that are ensembles of W ("relu he", "orthogonal", "identity relu") have Gaussian input weights, of
+sd 1/sqrt n (identity: 0.001), and no biases, all others PyTorch's input weights and biases.
+
+Networks are ranked by the e-folding length of their gradients, 1 / mean |rate|
 over networks, whichever way they go: a gradient that explodes is as far from being carried back
 unchanged as one that vanishes. The mean is that of |rate| of single networks, because the mean of
 the rate is zero at some setting of nearly every knob, where networks that explode and networks that
@@ -23,7 +27,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .remedy_settings import REMEDIES
-from .study import Study
+from .study import Study, named
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,12 +43,10 @@ def fields(point: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a remedy at a setting."""
     from ..engine import InputError
 
-    name, setting = point["remedy"], point["setting"]
-    if name not in REMEDIES:
-        raise InputError("remedy", name, ", ".join(REMEDIES))
+    remedy, setting = named("remedy", point["remedy"], REMEDIES), point["setting"]
     if isinstance(setting, bool) or not isinstance(setting, int) or not 0 <= setting < SETTINGS:
         raise InputError("setting", setting, f"an integer from 0, the default, to {SETTINGS - 1}")
-    return REMEDIES[name].fields(setting)
+    return remedy.fields(setting)
 
 
 def derive(arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,11 +82,10 @@ def complete(data: xr.Dataset, sweep: Sweep) -> xr.Dataset:
     best = eligible.fillna(-1.0).argmax("setting")
     best = data.setting[best].drop_vars("setting")
     labels = [REMEDIES[c.point["remedy"]].label(c.point["setting"]) for c in sweep.cells]
-    shape = tuple(len(values) for values in sweep.grid.values())
     text = {"units": "1", "long_name": "the setting in words"}
     return data.assign(
         best=best.assign_attrs(units="1", long_name="setting of the largest reach"),
-        label=(tuple(sweep.grid), np.array(labels).reshape(shape), text),
+        label=(*sweep.on_grid(labels), text),
     )
 
 
@@ -108,6 +109,7 @@ STUDY = Study(
     grid={"remedy": tuple(REMEDIES), "setting": tuple(range(SETTINGS))},
     fields=fields,
     networks=200,
+    headline="absolute_rate",
     derived=_variables,
     derive=derive,
     complete=complete,

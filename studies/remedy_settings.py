@@ -55,7 +55,10 @@ IDENTITY = {"weights": "identity", "activation": "relu", "input_scale": 0.008}
 
 Here h_0 ~ N(0, 1): units that start positive hardly ever turn off while inputs are so small."""
 APART = {**BATCH, "normalization": "batch-separate"}
-"""Cooijmans et al. 2017: W h and U x normalised apart, gamma = 0.1."""
+"""Cooijmans et al. 2017: W h and U x normalised apart, gamma = 0.1.
+
+"LSTM, batch norm apart" leaves out a part of theirs: they also normalise the cell where the output
+is read from it, h = o tanh(N(c))."""
 
 RELU_SCALES = (1, 1.5, 2, 2.2, 2.3, 2.4, 2.5, 3)
 GAMMAS = (1, 0.1, 0.5, 2, 2.5, 3, 3.5, 4)

@@ -155,14 +155,13 @@ def draw(folder: Path, data: xr.Dataset) -> None:
 def collect(sweep: Sweep, summaries: Iterable[Summary]) -> xr.Dataset:
     """Lay the cells' statistics out on the grid and set theory beside them."""
     results = [summary.results() for summary in summaries]
-    shape = tuple(len(values) for values in sweep.grid.values())
     table = sweep.variables()
     variables = {}
     for name in results[0]:
         stacked = np.stack([result[name] for result in results])
         dims, attributes = describe(name, table)
-        values = stacked.reshape(shape + stacked.shape[1:])
-        variables[name] = ((*sweep.grid, *dims), values, attributes)
+        axes, values = sweep.on_grid(stacked)
+        variables[name] = ((*axes, *dims), values, attributes)
     grid = {axis: (axis, _axis(v), {"long_name": axis}) for axis, v in sweep.grid.items()}
     data = xr.Dataset(variables, grid)
     data = data.assign_coords(_trailing_coordinates(sweep, data))

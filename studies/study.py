@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from ..engine import Variable
     from .sweep import Sweep
+
+T = TypeVar("T")
 
 
 def nothing_derived(arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,6 +29,15 @@ def nothing_added(data: xr.Dataset, sweep: Sweep) -> xr.Dataset:
 def the_point(point: Mapping[str, Any]) -> Mapping[str, Any]:
     """The axes of the grid are fields of `NetworkSpec` themselves."""
     return point
+
+
+def named(axis: str, name: Any, table: Mapping[str, T]) -> T:
+    """What a table has under a name on a study's own axis; `InputError` for one it has not."""
+    from ..engine import InputError
+
+    if not isinstance(name, str) or name not in table:
+        raise InputError(axis, name, ", ".join(table))
+    return table[name]
 
 
 Derive = Callable[[Mapping[str, Any]], dict[str, Any]]

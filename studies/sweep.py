@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import engine
 from ..engine import (
@@ -85,6 +86,12 @@ class Sweep:
         array = np.ascontiguousarray(self.inputs)
         digest = hashlib.sha256(array.tobytes()).hexdigest()[:16]
         return f"array {array.shape} {digest}"
+
+    def on_grid(self, values: ArrayLike) -> tuple[tuple[str, ...], Array]:
+        """The grid's axes, and values that stand cell after cell laid out on them."""
+        found = np.asarray(values)
+        shape = tuple(len(axis) for axis in self.grid.values())
+        return tuple(self.grid), found.reshape(shape + found.shape[1:])
 
     def configuration(self) -> dict[str, Any]:
         """All that decides the results, as plain values; a results folder belongs to one."""
@@ -166,7 +173,7 @@ class Task:
         """Measure the block in the calling thread."""
         cell, study = self.cell, self.cell.sweep.study
         source = cell.source()
-        plan = make_plan(cell.spec, source.window, study.products, 1)
+        plan = make_plan(cell.spec, source.window, study.products, 1, bool(study.clip))
         parts = [
             measure_block(source, first, count, study.products, clip=study.clip)
             for first, count in plan.ranges(self.first, self.first + self.count)
@@ -196,9 +203,8 @@ def check(sweep: Sweep, workers: int) -> int:
     InputError
         For the first cell that cannot be run.
     """
-    plans = [
-        make_plan(c.spec, c.source().window, sweep.study.products, workers) for c in sweep.cells
-    ]
+    products, clips = sweep.study.products, bool(sweep.study.clip)
+    plans = [make_plan(c.spec, c.source().window, products, workers, clips) for c in sweep.cells]
     if not plans:
         raise InputError("grid", dict(sweep.grid), "at least one value on every axis")
     return min(plan.workers for plan in plans)

@@ -6,10 +6,12 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 
-from gradhorizon.studies.cli import build_parser, main
+from gradhorizon.studies.cli import build_parser, main, settled
+from gradhorizon.studies.sweep import check
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 FENCE = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
@@ -22,7 +24,9 @@ def blocks(language):
 def commands():
     lines = [line.split("#")[0] for text in blocks("bash") for line in text.splitlines()]
     parts = [part.strip() for line in lines for part in line.split("&&")]
-    return [shlex.split(part) for part in parts if "gradhorizon" in part]
+    inline = re.findall(r"`(gradhorizon run [^`]+)`", README)
+    found = dict.fromkeys([part for part in parts if "gradhorizon" in part] + inline)
+    return [shlex.split(part) for part in found]
 
 
 def test_python_examples_run(tmp_path, monkeypatch, capsys):
@@ -39,6 +43,16 @@ def test_python_examples_run(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_commands_parse(command):
     assert build_parser().parse_args(command[1:]).command in ("run", "list", "figure")
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c[1] == "run"], ids=" ".join)
+def test_sweeps_can_be_run(command, tmp_path, monkeypatch):
+    """Every cell is checked and none measured."""
+    monkeypatch.chdir(tmp_path)
+    for text in blocks("toml"):
+        Path("my_sweep.toml").write_text(text)
+    np.save("digits.npy", np.full((3, 64, 1), 0.5))
+    assert check(settled(build_parser().parse_args(command[1:])), workers=1) == 1
 
 
 def test_the_sweep_runs(tmp_path):

@@ -25,6 +25,19 @@ def gradhorizon(tmp_path):
     return run
 
 
+@pytest.fixture
+def cells():
+    """The cells of a study as a user would have it, without a measurement."""
+
+    def settled(name, *overrides, **options):
+        from gradhorizon.studies.catalogue import load_study
+        from gradhorizon.studies.options import Options, settle
+
+        return settle(load_study(name), Options(overrides=overrides, **options)).cells
+
+    return settled
+
+
 @pytest.fixture(scope="session")
 def results(tmp_path_factory):
     """The results of a study, run small, with its figure: a dataset and the folder it stands in."""

@@ -47,6 +47,31 @@ def test_there_is_no_theory_where_its_mean_square_is_infinite(results):
     assert data.rate_mean.notnull().any()
 
 
+@pytest.mark.parametrize(
+    ("overrides", "known"),
+    [
+        (("net=recurrent batch",), True),
+        (("net=recurrent batch", "bias_scale=0.5"), False),  # but for the limit of large batches
+        (("net=recurrent batch-separate", "bias_scale=0.5"), True),
+        (("net=recurrent layer", "bias_scale=0.5"), True),
+        (("net=recurrent layer", "gate_bias.hidden=1"), False),
+        (("net=recurrent batch", "gate_bias.hidden=1"), False),
+        (("net=recurrent layer", "cell=gru"), False),
+        (("net=feed-forward batch", "cell=lstm"), False),
+    ],
+)
+def test_where_there_is_theory(cells, overrides, known):
+    at = ("activation=tanh", "batch_size=4", "norm_scale=1")
+    (cell,) = cells("batchnorm", *at, *overrides)
+    assert np.isfinite(batchnorm._theory(cell)) == known
+
+
+def test_feed_forward_nets_draw_no_input_weights_to_speak_of(cells):
+    at = ("activation=tanh", "batch_size=4", "norm_scale=1")
+    sizes = {cell.point["net"]: cell.spec.input_size for cell in cells("batchnorm", *at)}
+    assert {n.split()[0]: size for n, size in sizes.items()} == {"feed-forward": 1, "recurrent": 64}
+
+
 def test_an_unknown_net_is_refused():
     with pytest.raises(InputError, match="recurrent layer"):
         batchnorm.fields({"net": "recurrent", "activation": "tanh"})

@@ -60,3 +60,13 @@ def test_a_histogram_holds_what_is_beyond_in_its_end_bins():
     found = clipping._histogram(log_norm)
     assert list(found.argmax(axis=1)) == [0, 0, clipping.BINS - 1, clipping.BINS - 1]
     assert (found.sum(axis=1) == 1).all()
+
+
+def test_the_panel_of_terms_fits_what_it_shows(data):
+    """80 steps are too few for the fixed range of a run of the usual length."""
+    panels = clipping.figure(data).axes[-2:]
+    low, high = panels[0].get_ylim()
+    drawn = [line.get_ydata() for ax in panels for line in ax.lines]
+    drawn = np.concatenate([y for y in drawn if len(y)])
+    assert low < drawn.min() < drawn.max() < high
+    assert high - low < 2 * np.ptp(drawn)

@@ -49,6 +49,42 @@ def test_residual_theory(data):
     assert one.log_gradient_mean == pytest.approx(float(one.theory_log_gradient), rel=0.1)
 
 
+@pytest.mark.parametrize("net", ["tanh 1", "tanh critical"])
+def test_theory_of_plain_tanh_from_the_first_state_on(data, net):
+    """Theory is of the mean square; 64 units scatter, so that the mean ln is a variance below."""
+    one = data.sel(net=net)
+    mean_square = one.log_gradient_mean + one.log_gradient_sd**2
+    assert (abs(mean_square - one.theory_log_gradient) < 0.5).all()
+    assert (abs(one.log_gradient_mean - one.theory_log_gradient)[:10] < 0.2).all()
+    assert (one.log_gradient_mean < one.theory_log_gradient)[-20:].all()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "known"),
+    [
+        (("net=tanh 1",), True),
+        (("net=tanh 1", "bias_scale=0.1"), True),
+        (("net=tanh 1", "weight_scale=0"), False),
+        (("net=tanh 1", "weight_scale=1e-4"), False),  # the state leaves every float
+        (("net=tanh 1", "gate_bias.hidden=1"), False),
+        (("net=tanh 1", "gate_bias.hidden=0"), True),
+        (("net=tanh 1", "cell=gru"), False),
+        (("net=tanh pytorch", "cell=lstm"), False),
+        (("net=tanh 1", "tied=true"), False),
+        (("net=relu he", "bias_scale=0.1"), False),
+        (("net=tanh batch",), True),
+        (("net=tanh batch", "bias_scale=0.1"), False),
+        (("net=tanh batch", "gate_bias.hidden=1"), False),
+        (("net=tanh batch", "cell=gru"), False),
+    ],
+)
+def test_where_there_is_theory(cells, overrides, known):
+    (cell,) = cells("depth", *overrides, steps=100)
+    theory = depth._theory(cell)
+    assert theory.shape == (100,)
+    assert np.isfinite(theory).all() if known else np.isnan(theory).all()
+
+
 def test_variances_are_those_of_the_states(data):
     """Tanh with critical weights holds its variance, ReLU residual nets do not."""
     variance = data.log_activation_variance_mean
@@ -72,3 +108,5 @@ def test_derived_variables_are_as_described():
 def test_an_unknown_net_is_refused():
     with pytest.raises(InputError, match="tanh critical"):
         depth.fields({"net": "tan"})
+    with pytest.raises(InputError, match="tanh critical"):
+        depth.fields({"net": ["tanh 1"]})

@@ -49,6 +49,36 @@ def test_unstable_zero_has_no_theory(data):
     assert data.fixed_point_rate.sel(cell="lstm", ensemble="gaussian 1", bias=[2, 4]).isnull().all()
 
 
+@pytest.mark.parametrize(
+    ("overrides", "known"),
+    [
+        ((), True),
+        (("bias_scale=0.1",), False),  # moves the fixed point
+        (("tied=false",), False),
+        (("skip=1",), False),
+        (("normalization=layer",), False),
+        (("ensemble=pytorch",), True),
+        (("ensemble=pytorch", "tied=false"), False),
+    ],
+)
+@pytest.mark.parametrize("gated", ["lstm", "gru"])
+def test_where_there_is_theory(cells, gated, overrides, known):
+    at = (f"cell={gated}", "ensemble=gaussian 0.5", "bias=0", "input_scale=0")
+    (cell,) = cells("gates", *at, *overrides)
+    assert np.isfinite(gates._fixed_point_rate(cell)) == known
+
+
+@pytest.mark.parametrize(("scales", "words"), [("0", ""), ("1,0", ", with inputs")])
+def test_titles_say_what_is_driven(results, scales, words):
+    at = ("hidden_size=4", "ensemble=pytorch", "bias=0,1", f"input_scale={scales}")
+    data = results("gates", *at, networks=4, steps=10)
+    titles = [ax.get_title() for ax in gates.figure(data).axes]
+    assert [t for t in titles if "horizon" in t] == [
+        f"(c) LSTM: horizon{words}",
+        f"(d) GRU: horizon{words}",
+    ]
+
+
 def test_the_gate_is_that_of_the_cell():
     point = {"ensemble": "gaussian 0.5", "bias": 3.0, "input_scale": 1.0}
     assert gates.fields({**point, "cell": "lstm"})["gate_bias"] == {"forget": 3.0}

@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 from gradhorizon.engine import InputError, NetworkSpec, measure
+from gradhorizon.studies.catalogue import load_study
 from gradhorizon.studies.cli import main
 from gradhorizon.studies.names import flat, nested, overlapping
 from gradhorizon.studies.options import Options, settle
@@ -260,3 +261,17 @@ def test_results_hold_the_axis_of_clipping(tmp_path):
         np.testing.assert_allclose(
             data[f"{name}_mean"].sel(point), expected[name].mean("network"), rtol=1e-12, atol=1e-15
         )
+
+
+def test_a_field_that_the_axes_decide_is_refused_with_the_names_of_the_axes():
+    study = load_study("gates")
+    message = refusal(study, "gate_bias.forget=1")
+    assert message.endswith("; the axes of this study are cell, ensemble, input_scale, bias")
+
+
+def test_values_are_laid_out_on_the_grid():
+    sweep = settle(PLAIN, Options())
+    axes, values = sweep.on_grid([list(cell.point.values()) for cell in sweep.cells])
+    assert axes == ("gate_bias.hidden", "weight_scale")
+    assert values.shape == (2, 2, 2)
+    np.testing.assert_array_equal(values[1, 0], [1.0, 0.5])

@@ -9,6 +9,7 @@ from gradhorizon.engine import InputError, NetworkSpec, measure
 from gradhorizon.studies import remedies
 from gradhorizon.studies.options import Options, settle
 from gradhorizon.studies.remedy_settings import REMEDIES
+from gradhorizon.studies.run import report
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +93,13 @@ def test_a_part_of_the_grid_is_drawn(results):
     data = results("remedies", "remedy=gru,lstm", "setting=2,3", "hidden_size=8", networks=8)
     assert set(data.best.values) <= {2, 3}
     assert str(data.label.sel(remedy="gru", setting=2).values) == "update bias 2"
+
+
+def test_the_table_at_the_end_shows_what_the_ranking_is_about(results, tmp_path):
+    data = results("remedies", "remedy=gru,lstm", "setting=2,3", "hidden_size=8", networks=8)
+    title, gru, lstm, _ = report(data, tmp_path)
+    assert "absolute_rate: lowest, median, highest cell" in title
+    for line in (gru, lstm):
+        one = data.absolute_rate_mean.sel(remedy=line.split()[0])
+        assert line.split()[2] == f"{one.min():.4f}"
+        assert line.endswith("nats per step")
