@@ -11,22 +11,28 @@ from typing import Any
 
 import numpy as np
 
+from .polynomials import POLYNOMIALS
+
 FORMATS: dict[str, dict[str, Any]] = {
     "float64": {
         "real": np.float64,
         "integer": np.int64,
         "MANTISSA_BITS": 52,
         "EXPONENT_BIAS": 1023,
+        "SIGN_BIT": 63,
         "SCALE_LIMIT": 300,
         "RESCALE_AT": 100,
+        **POLYNOMIALS["float64"],
     },
     "float32": {
         "real": np.float32,
         "integer": np.int32,
         "MANTISSA_BITS": 23,
         "EXPONENT_BIAS": 127,
+        "SIGN_BIT": 31,
         "SCALE_LIMIT": 60,
         "RESCALE_AT": 20,
+        **POLYNOMIALS["float32"],
     },
 }
 """Bindings per precision.
@@ -34,12 +40,17 @@ FORMATS: dict[str, dict[str, Any]] = {
 ``RESCALE_AT``: a state or gradient is brought back to size 1 once its size leaves
 2^-RESCALE_AT..2^RESCALE_AT; the square of a product of two such numbers must be finite.
 ``SCALE_LIMIT``: the largest |k| for which an activation is evaluated at 2^k times the stored state
-(see `bodies.forward`).
+(see `bodies.forward`). The coefficients of the polynomials belong to a format too: float32 needs
+half as many.
 """
 
 real: Any = np.float64
 integer: Any = np.int64
 MANTISSA_BITS: int = FORMATS["float64"]["MANTISSA_BITS"]
 EXPONENT_BIAS: int = FORMATS["float64"]["EXPONENT_BIAS"]
+SIGN_BIT: int = FORMATS["float64"]["SIGN_BIT"]
 SCALE_LIMIT: int = FORMATS["float64"]["SCALE_LIMIT"]
 RESCALE_AT: int = FORMATS["float64"]["RESCALE_AT"]
+EXP, LOG, SINE, COSINE, ERF, ERFC = (
+    POLYNOMIALS["float64"][name] for name in ("EXP", "LOG", "SINE", "COSINE", "ERF", "ERFC")
+)
