@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from ..kernels.cells import CELLS
 from ..kernels.contract import Array, Ensemble
-from ..kernels.library import fill_kernel
+from ..kernels.library import fill_kernel, prepare_kernel
+from ..kernels.random import SPARE
 from .spec import NetworkSpec
 from .workspace import Workspace
 
@@ -115,19 +116,14 @@ class RandomSource:
         K = 1 if spec.tied else window.total
         numbers = _Numbers(self, first, count, workspace)
         W = _recurrent_weights(spec, numbers, (count, K, cell.recurrent, n, n))
-        W_transposed = workspace.take("W_transposed", W.shape, W.dtype)
-        np.copyto(W_transposed, W.swapaxes(3, 4))
-        initial = workspace.take("initial", (count, len(cell.slots), B * n), W.dtype)
-        initial[:] = 0
-        initial[:, 0] = numbers("initial_state", (count, B * n))
         return Ensemble(
             W=W,
-            W_transposed=W_transposed,
+            W_transposed=_transposed(W, workspace),
             U=_input_weights(spec, numbers, (count, K, len(cell.gates) * n, m)),
             b=_biases(spec, numbers, (count, K)),
             input=self._inputs(numbers, first, count),
-            initial_state=initial,
-            readout_gradient=_unit_loss(numbers("readout_gradient", (count, window.losses, B * n))),
+            initial_state=_initial_state(numbers, (count, len(cell.slots), B * n)),
+            readout_gradient=_unit_loss(numbers, (count, window.losses, B * n)),
         )
 
     def _inputs(self, numbers: _Numbers, first: int, count: int) -> Array:
@@ -156,13 +152,19 @@ class _Numbers:
         self, stream: str, shape: tuple[int, ...], scale: float = 1.0, distribution: str = "normal"
     ) -> Array:
         precision = self.source.spec.precision
-        out = self.workspace.take(stream, shape, precision)
-        rows = out.reshape(self.count, math.prod(shape[1:]))
-        real = np.dtype(precision).type
-        fill_kernel(distribution, precision)(
-            np.uint64(self.source.seed), STREAMS[stream], self.first, real(scale), rows
-        )
-        return out
+        elements = math.prod(shape[1:])
+        size = self.count * elements
+        flat = self.workspace.take(stream, (size + SPARE,), precision)
+        if elements > 0:
+            fill_kernel(distribution, precision)(
+                np.uint64(self.source.seed),
+                STREAMS[stream],
+                self.first,
+                elements,
+                flat.dtype.type(scale),
+                flat,
+            )
+        return flat[:size].reshape(shape)
 
 
 def _recurrent_weights(spec: NetworkSpec, numbers: _Numbers, shape: tuple[int, ...]) -> Array:
@@ -199,10 +201,11 @@ def _biases(spec: NetworkSpec, numbers: _Numbers, lead: tuple[int, int]) -> Arra
     b = numbers.workspace.take("bias", (*lead, cell.rows, n), spec.precision)
     b[:] = 0
     rows = list(cell.input_rows)
-    b[:, :, rows] = numbers("b", (*lead, len(rows), n), *law)
-    own = range(cell.recurrent) if pytorch else own_bias_gates(spec)
-    if own:
-        b[:, :, own] += numbers("b_recurrent", (*lead, cell.recurrent, n), *law)[:, :, own]
+    if law[0] > 0:
+        b[:, :, rows] = numbers("b", (*lead, len(rows), n), *law)
+        own = range(cell.recurrent) if pytorch else own_bias_gates(spec)
+        if own:
+            b[:, :, own] += numbers("b_recurrent", (*lead, cell.recurrent, n), *law)[:, :, own]
     for gate, addition in spec.gate_bias.items():
         b[:, :, rows[cell.gates.index(gate)]] += addition
     return b
@@ -214,9 +217,28 @@ def own_bias_gates(spec: NetworkSpec) -> list[int]:
     return [cell.gates.index(gate) for gate in cell.apart]
 
 
-def _unit_loss(v: Array) -> Array:
-    """Scale dL/dh of each step to norm 1 over all sequences and units of a network, in place."""
-    count, losses = v.shape[:2]
-    flat: Any = v.reshape(count, losses, -1)
-    flat /= np.sqrt(np.einsum("klx,klx->kl", flat, flat))[..., None]
+def _initial_state(numbers: _Numbers, shape: tuple[int, int, int]) -> Array:
+    """h ~ N(0, 1) in slot 0, zeros in the others."""
+    count, slots, size = shape
+    h = numbers("initial_state", (count, 1, size))
+    if slots == 1:
+        return h
+    initial = numbers.workspace.take("initial", shape, h.dtype)
+    initial[:, :1] = h
+    initial[:, 1:] = 0
+    return initial
+
+
+def _unit_loss(numbers: _Numbers, shape: tuple[int, int, int]) -> Array:
+    """dL/dh of every loss: a random direction over all sequences and units of a network."""
+    v = numbers("readout_gradient", shape)
+    prepare_kernel("to_unit_length", numbers.source.spec.precision)(v.reshape(-1, shape[2]))
     return v
+
+
+def _transposed(W: Array, workspace: Workspace) -> Array:
+    """A copy of W with each gate's block transposed."""
+    n = W.shape[-1]
+    out = workspace.take("W_transposed", W.shape, W.dtype)
+    prepare_kernel("transpose", str(W.dtype))(W.reshape(-1, n, n), out.reshape(-1, n, n))
+    return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from . import random
+from . import prepare, random
 from .bodies.adjoint import adjoint
 from .bodies.forward import apply_equations, forward
 from .bodies.jacobian import jacobian
@@ -21,8 +21,12 @@ LINEAR_BODIES: dict[str, Callable[..., None]] = {
 }
 """Bodies that run on a tape and know no cell: one compiled kernel each serves all of them."""
 
+PREPARATIONS: dict[str, Callable[..., None]] = {
+    function.__name__: function for function in (prepare.transpose, prepare.to_unit_length)
+}
+
 PAIRS = {"normal": random.normal_pair, "uniform": random.symmetric_pair}
-TILES = {"float64": (random.tile_double, 2), "float32": (random.tile_single, 4)}
+TILES = {"float64": (random.uniform_double, 2), "float32": (random.uniform_single, 4)}
 
 
 @cache
@@ -61,12 +65,18 @@ def kernel(name: str, precision: str) -> Callable[..., None]:
 @cache
 def fill_kernel(distribution: str, precision: str) -> Callable[..., None]:
     """Random numbers, ``"normal"`` or ``"uniform"`` on (-1, 1): see `random.fill`."""
-    tile, count = TILES[precision]
+    fill_uniform, count = TILES[precision]
     return specialise(
         random.fill,
         f"{distribution}_{precision}",
         pair=PAIRS[distribution],
-        fill_tile=tile,
+        fill_uniform=fill_uniform,
         NUMBERS_PER_BLOCK=count,
         **FORMATS[precision],
     )
+
+
+@cache
+def prepare_kernel(name: str, precision: str) -> Callable[..., None]:
+    """A function of `prepare`, compiled."""
+    return specialise(PREPARATIONS[name], precision, **FORMATS[precision])

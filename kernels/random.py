@@ -4,8 +4,10 @@ Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011) turns a 128-bit counter (bloc
 under a 64-bit key (the seed) into 128 random bits. Nothing is carried from one number to the
 next, so a network is the same whatever the chunk, the thread or the machine that draws it.
 
-An array is drawn in tiles of `TILE` blocks, laid out so that the loop over a tile writes
-consecutive elements: float64 takes two numbers from a block, float32 four.
+An array is drawn in tiles of `TILE` blocks, laid out so that a loop over a tile writes consecutive
+elements: float64 takes two numbers from a block, float32 four. First the tile is filled with
+uniform numbers, then these are transformed in place, two at a time: either loop alone is short
+enough for a processor to work at several of its turns at once.
 """
 
 from __future__ import annotations
@@ -13,9 +15,15 @@ from __future__ import annotations
 import numpy as np
 
 from .math import log_positive, sine_cosine_turns
-from .precision import real
+from .precision import MANTISSA_BITS, integer, real
 
 TILE = 64
+
+SPARE = 4 * TILE
+"""Numbers that must follow an array: the most that its last tile may run over the end."""
+
+VECTOR = 16
+"""Blocks are drawn in multiples of this, so that vector loops have no remainder."""
 
 _MASK = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
@@ -33,7 +41,7 @@ def philox(block, stream, network, key):
     network, key : uint64
         High 64 bits of the counter; the key.
     """
-    c0, c1, c2, c3 = block, stream, network & _MASK, network >> _SHIFT
+    c0, c1, c2, c3 = block & _MASK, stream, network & _MASK, network >> _SHIFT
     k0, k1 = key & _MASK, key >> _SHIFT
     for _ in range(10):
         p0 = _M0 * c0
@@ -44,58 +52,68 @@ def philox(block, stream, network, key):
     return c0, c1, c2, c3
 
 
-def open_unit(high, low):
-    """Uniform number in (0, 1) from two 32-bit words, of which 52 bits are used."""
-    bits = ((high << _SHIFT) | low) >> np.uint64(12)
-    return (real(bits) + real(0.5)) * real(2.0**-52)
+def open_unit(bits):
+    """Uniform number in (0, 1): (bits + 1/2) / 2^MANTISSA_BITS, symmetric about 1/2."""
+    one_to_two = integer(integer(bits) | real(1.0).view(integer)).view(real)
+    return one_to_two - real(1.0 - 0.5 / 2.0**MANTISSA_BITS)
 
 
-def open_unit_short(word):
-    """Uniform number in (0, 1) from the upper 23 bits of a 32-bit word."""
-    return (real(np.int32(word >> np.uint64(9))) + real(0.5)) * real(2.0**-23)
-
-
-def normal_pair(u, v):
-    """Two independent N(0, 1) numbers from two uniform ones (Box and Muller 1958)."""
-    radius = np.sqrt(real(-2.0) * log_positive(u))
+def normal_pair(u, v, scale):
+    """Two independent N(0, scale^2) numbers from two uniform ones (Box and Muller 1958)."""
+    radius = scale * np.sqrt(real(-2.0) * log_positive(u))
     s, c = sine_cosine_turns(v)
     return radius * c, radius * s
 
 
-def symmetric_pair(u, v):
-    """Two independent U(-1, 1) numbers from two U(0, 1) ones."""
-    return real(2.0) * u - real(1.0), real(2.0) * v - real(1.0)
+def symmetric_pair(u, v, scale):
+    """Two independent U(-scale, scale) numbers from two U(0, 1) ones."""
+    return scale * (real(2.0) * u - real(1.0)), scale * (real(2.0) * v - real(1.0))
 
 
-def tile_double(first, stream, network, key, out):
-    """Fill a tile of 2 * TILE numbers from the blocks `first` onward (float64)."""
-    for j in range(TILE):
+def uniform_double(first, stream, network, key, blocks, tile):
+    """Uniform numbers from the blocks `first` onward, two from each (float64)."""
+    for j in range(blocks):
         a, b, c, d = philox(np.uint64(first + j), stream, network, key)
-        out[j], out[TILE + j] = pair(open_unit(a, b), open_unit(c, d))
+        tile[j] = open_unit((a << _SHIFT | b) >> np.uint64(12))
+        tile[TILE + j] = open_unit((c << _SHIFT | d) >> np.uint64(12))
 
 
-def tile_single(first, stream, network, key, out):
-    """Fill a tile of 4 * TILE numbers from the blocks `first` onward (float32)."""
-    for j in range(TILE):
+def uniform_single(first, stream, network, key, blocks, tile):
+    """Uniform numbers from the blocks `first` onward, four from each (float32)."""
+    for j in range(blocks):
         a, b, c, d = philox(np.uint64(first + j), stream, network, key)
-        out[j], out[TILE + j] = pair(open_unit_short(a), open_unit_short(b))
-        out[2 * TILE + j], out[3 * TILE + j] = pair(open_unit_short(c), open_unit_short(d))
+        tile[j] = open_unit(a >> np.uint64(9))
+        tile[TILE + j] = open_unit(b >> np.uint64(9))
+        tile[2 * TILE + j] = open_unit(c >> np.uint64(9))
+        tile[3 * TILE + j] = open_unit(d >> np.uint64(9))
 
 
-def fill(key, stream, first_network, scale, out):
-    """Fill row k of `out` (networks, elements): scale * numbers of network first_network + k."""
-    buffer = np.empty(NUMBERS_PER_BLOCK * TILE, out.dtype)
-    networks, elements = out.shape
-    for k in range(networks):
-        network = np.uint64(first_network + k)
-        for tile in range((elements + buffer.size - 1) // buffer.size):
-            fill_tile(tile * TILE, np.uint64(stream), network, np.uint64(key), buffer)
-            start = tile * buffer.size
-            for j in range(min(buffer.size, elements - start)):
-                out[k, start + j] = scale * buffer[j]
+def transform(scale, blocks, tile):
+    """Turn uniform numbers into those of the wanted distribution, in place."""
+    for start in range(0, tile.size, 2 * TILE):
+        u, v = tile[start : start + TILE], tile[start + TILE : start + 2 * TILE]
+        for j in range(blocks):
+            u[j], v[j] = pair(u[j], v[j], scale)
+
+
+def fill(key, stream, first_network, elements, scale, out):
+    """Fill rows of `elements` numbers: row k is scale * those of network first_network + k.
+
+    `out` is flat and holds the rows one after the other, then `SPARE` numbers: the last tile of a
+    row runs on into the next row, which is drawn later, or into what is spare.
+    """
+    size = NUMBERS_PER_BLOCK * TILE
+    for row in range((out.size - SPARE) // elements):
+        network = np.uint64(first_network + row)
+        for start in range(0, elements, size):
+            tile = out[row * elements + start :][:size]
+            blocks = min(TILE, (elements - start + VECTOR - 1) // VECTOR * VECTOR)
+            first = start // NUMBERS_PER_BLOCK
+            fill_uniform(first, np.uint64(stream), network, np.uint64(key), blocks, tile)
+            transform(scale, blocks, tile)
 
 
 # bound by `specialise`; the float64 normal case, for reading and for plain Python
 pair = normal_pair
-fill_tile = tile_double
+fill_uniform = uniform_double
 NUMBERS_PER_BLOCK = 2

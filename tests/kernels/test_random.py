@@ -37,10 +37,11 @@ def fill(
     shape: tuple[int, int] = (1, COUNT),
     scale: float = 1.0,
 ) -> np.ndarray:
-    out = np.full(shape, np.nan, precision)
-    real = np.dtype(precision).type
-    fill_kernel(distribution, precision)(np.uint64(key), stream, network, real(scale), out)
-    return out
+    size = shape[0] * shape[1]
+    out = np.full(size + random.SPARE, np.nan, precision)
+    scale = out.dtype.type(scale)
+    fill_kernel(distribution, precision)(np.uint64(key), stream, network, shape[1], scale, out)
+    return out[:size].reshape(shape)
 
 
 @pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "plain"])
@@ -118,17 +119,16 @@ def test_tails(precision: str) -> None:
 @PRECISIONS
 def test_words_at_both_ends_give_finite_normals(precision: str) -> None:
     """Uniform numbers stay inside (0, 1), so that the logarithm and the root are defined."""
-    zero, ones = np.uint64(0), np.uint64(ALL)
-    unit = random.open_unit if precision == "float64" else random.open_unit_short
-    compiled = specialise(unit, f"ends_{precision}", **FORMATS[precision])
-    words = ((zero, zero), (ones, ones)) if precision == "float64" else ((zero,), (ones,))
-    ends = [np.dtype(precision).type(compiled(*word)) for word in words]
+    bits = FORMATS[precision]["MANTISSA_BITS"]
+    open_unit = specialise(random.open_unit, f"ends_{precision}", **FORMATS[precision])
+    real = np.dtype(precision).type
+    ends = [real(open_unit(word)) for word in (np.uint64(0), np.uint64(2**bits - 1))]
     assert 0 < ends[0] < ends[1] < 1
     assert float(ends[0]) + float(ends[1]) == 1
     normal_pair = specialise(random.normal_pair, f"ends_{precision}", **FORMATS[precision])
     for u in ends:
         for v in ends:
-            assert np.isfinite(normal_pair(u, v)).all()
+            assert np.isfinite(normal_pair(u, v, real(1))).all()
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,20 @@ def test_source_as_plain_python(distribution: str, monkeypatch: pytest.MonkeyPat
     """The un-compiled source fills the same numbers, up to fused multiply-adds."""
     pairs = {"normal": random.normal_pair, "uniform": random.symmetric_pair}
     monkeypatch.setattr(random, "pair", pairs[distribution])
-    plain = np.empty((2, 200))
-    random.fill(7, 2, 5, 0.5, plain)
+    plain = np.empty(400 + random.SPARE)
+    random.fill(7, 2, 5, 200, 0.5, plain)
     fast = fill(distribution, stream=2, network=5, shape=(2, 200), scale=0.5)
-    np.testing.assert_allclose(plain, fast, rtol=1e-13, atol=1e-16)
+    np.testing.assert_allclose(plain[:400].reshape(2, 200), fast, rtol=1e-13, atol=1e-16)
+
+
+@PRECISIONS
+@DISTRIBUTIONS
+def test_nothing_is_written_beyond_the_spare_numbers(distribution: str, precision: str) -> None:
+    """Whatever the length of a row, what follows the spare numbers stays as it was."""
+    for elements in (1, 15, 16, 17, 64, 65, 128, 200, 256, 257):
+        size = 2 * elements + random.SPARE
+        memory = np.full(size + 1000, np.nan, precision)
+        one = memory.dtype.type(1)
+        fill_kernel(distribution, precision)(np.uint64(7), 0, 0, elements, one, memory[:size])
+        assert np.isfinite(memory[: 2 * elements]).all()
+        assert np.isnan(memory[size:]).all()

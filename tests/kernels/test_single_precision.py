@@ -11,10 +11,11 @@ import pytest
 from numba import types
 from unit_loops import compiled_loop
 
-from gradhorizon.kernels import math, random
+from gradhorizon.kernels import math, prepare, random
 from gradhorizon.kernels.activations import ACTIVATIONS
 from gradhorizon.kernels.bodies import adjoint, forward, trajectory, weights
 from gradhorizon.kernels.graded import frobenius_square, rotate
+from gradhorizon.kernels.library import TILES
 from gradhorizon.kernels.precision import FORMATS
 from gradhorizon.kernels.specialise import specialise
 from gradhorizon.kernels.targets import cpu
@@ -43,7 +44,10 @@ PRIMITIVES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "add_skip": (forward.add_skip, (f2, types.float32, types.float32, f2, f3, f3)),
     "rotate": (rotate, (f2, types.Array(integer, 1, "C"), index, index, types.float32)),
     "frobenius_square": (frobenius_square, (f2, types.Array(integer, 1, "C"))),
-    "tile_single": (random.tile_single, (index, word, word, word, f1)),
+    "uniform_single": (random.uniform_single, (index, word, word, word, index, f1)),
+    "transform": (random.transform, (types.float32, index, f1)),
+    "transpose": (prepare.transpose, (f3, f3)),
+    "to_unit_length": (prepare.to_unit_length, (f2,)),
 }
 
 
@@ -89,3 +93,25 @@ def test_the_inspection_sees_a_bare_literal() -> None:
             out[i] = 2.1 * x[i]
 
     assert ARITHMETIC.search(llvm(numba.njit(wrong), (f1, f1)))
+
+
+PACKED = {"float64": "double", "float32": "float"}
+
+
+@pytest.mark.parametrize("precision", PACKED)
+def test_normal_numbers_are_drawn_several_at_a_time(precision: str) -> None:
+    """The loops over a tile are packed: one that is not takes ten times as long."""
+    chosen, per_block = TILES[precision]
+    bindings = {"pair": random.normal_pair, "fill_uniform": chosen, "NUMBERS_PER_BLOCK": per_block}
+    fill = specialise(
+        random.fill, f"packed_{precision}", entry=False, **bindings, **FORMATS[precision]
+    )
+    real = getattr(types, precision)
+    code = llvm(fill, (word, index, index, index, real, types.Array(real, 1, "C")))
+    name = PACKED[precision]
+    for operation in (
+        r"mul( nuw)? <\d+ x i64>",
+        rf"fdiv contract <\d+ x {name}>",
+        rf"sqrt.*<\d+ x {name}>",
+    ):
+        assert re.search(operation, code), operation
