@@ -118,7 +118,7 @@ class RandomSource:
         W = _recurrent_weights(spec, numbers, (count, K, cell.recurrent, n, n))
         return Ensemble(
             W=W,
-            W_transposed=_transposed(W, workspace),
+            W_transposed=_transposed(W, numbers),
             U=_input_weights(spec, numbers, (count, K, len(cell.gates) * n, m)),
             b=_biases(spec, numbers, (count, K)),
             input=self._inputs(numbers, first, count),
@@ -236,9 +236,9 @@ def _unit_loss(numbers: _Numbers, shape: tuple[int, int, int]) -> Array:
     return v
 
 
-def _transposed(W: Array, workspace: Workspace) -> Array:
+def _transposed(W: Array, numbers: _Numbers) -> Array:
     """A copy of W with each gate's block transposed."""
-    n = W.shape[-1]
-    out = workspace.take("W_transposed", W.shape, W.dtype)
-    prepare_kernel("transpose", str(W.dtype))(W.reshape(-1, n, n), out.reshape(-1, n, n))
+    precision, blocks = numbers.source.spec.precision, (-1, *W.shape[-2:])
+    out = numbers.workspace.take("W_transposed", W.shape, precision)
+    prepare_kernel("transpose", precision)(W.reshape(blocks), out.reshape(blocks))
     return out

@@ -18,14 +18,23 @@ class Workspace(threading.local):
     """Named buffers, each thread its own; an array taken under a name ends the life of the last.
 
     Fresh arrays of megabytes would be mapped, zeroed and unmapped by the system for every chunk.
+    Most chunks are of one size, so that an array is mostly the very one that was taken last.
     """
 
     def __init__(self) -> None:
         self._buffers: dict[str, Array] = {}
+        self._taken: dict[str, tuple[tuple[object, ...], Array]] = {}
 
     def take(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         """An uninitialised C-contiguous array of the given shape."""
-        wanted = math.prod(shape) * np.dtype(dtype).itemsize
+        wanted = (shape, dtype)
+        last = self._taken.get(name)
+        if last is None or last[0] != wanted:
+            last = self._taken[name] = (wanted, self._cut(name, shape, np.dtype(dtype)))
+        return last[1]
+
+    def _cut(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        wanted = math.prod(shape) * dtype.itemsize
         buffer = self._buffers.get(name)
         if buffer is None or buffer.nbytes < wanted:
             raw = np.empty(wanted + CACHE_LINE, np.uint8)
