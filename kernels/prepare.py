@@ -16,12 +16,11 @@ def transpose(matrices, out):
     for k in range(count):
         source, target = matrices[k], out[k]
         for i in range(0, n - 7, 8):
-            a, b, c, d = source[i], source[i + 1], source[i + 2], source[i + 3]
-            e, f, g, h = source[i + 4], source[i + 5], source[i + 6], source[i + 7]
+            rows = source[i : i + 8]
             for j in range(n):
-                row = target[j, i : i + 8]
-                row[0], row[1], row[2], row[3] = a[j], b[j], c[j], d[j]
-                row[4], row[5], row[6], row[7] = e[j], f[j], g[j], h[j]
+                together = target[j, i : i + 8]
+                for r in range(8):
+                    together[r] = rows[r, j]
         for i in range(n - n % 8, n):
             for j in range(n):
                 target[j, i] = source[i, j]
