@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from functools import cache, cached_property, reduce
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -224,20 +224,21 @@ def run_cells(
     """
     tasks = (task for cell in cells for task in cell.tasks())
     waiting: list[tuple[Task, Future[Summary]]] = []
-    merged: list[Summary] = []
+    merged: Summary | None = None
     try:
         for task in itertools.islice(tasks, in_flight):
             waiting.append((task, executor.submit(task)))
         while waiting:
             task, future = waiting.pop(0)
-            merged.append(future.result())
+            # at once: a list of the blocks of a cell would grow with the networks
+            merged = future.result() if merged is None else merged.merge(future.result())
             progress(task.count)
             following = next(tasks, None)
             if following is not None:
                 waiting.append((following, executor.submit(following)))
             if task.first + task.count == task.cell.sweep.networks:
-                finished(task.cell, reduce(Summary.merge, merged))
-                merged = []
+                finished(task.cell, merged)
+                merged = None
     finally:
         for _, future in waiting:
             future.cancel()
