@@ -22,6 +22,10 @@ Function = Callable[[Array], Array]
 REACH = 9.0
 """Standard deviations covered on each side; the Gaussian's weight beyond is 2e-19."""
 
+FADED = 3.0
+"""Standard deviation, in wavelengths, beyond which an oscillation has faded from all expectations:
+E exp(2 pi i u / wavelength) is 1e-77 there."""
+
 
 class Activation(NamedTuple):
     """An activation u -> phi(u) of slope 1, and what quadrature must know about it.
@@ -162,8 +166,9 @@ def gaussian_expectation(function: Function, activation: Activation, variance: f
 
     Composite Gauss-Legendre quadrature (Davis & Rabinowitz 1984, section 2.9), with panels cut at
     the activation's kinks and graded about its bend. For products of phi, phi' and u the error is
-    about 1e-14 of E|f(u)| at any variance. The cost grows as the standard deviation for an
-    oscillating activation, and not at all for the others.
+    about 1e-14 of E|f(u)| at any variance. Of an oscillating activation, whose f may have u as a
+    factor once, the expectation is the same for all spreads of more than `FADED` wavelengths, and
+    is found there.
 
     Parameters
     ----------
@@ -180,7 +185,8 @@ def gaussian_expectation(function: Function, activation: Activation, variance: f
     float
     """
     # The least spread still sees both sides of a kink at 0, and its square is 0.
-    u, weight = _rule(np.zeros(()), max(sqrt(variance), 1e-200), activation.edges, activation)
+    spread = min(max(sqrt(variance), 1e-200), FADED * activation.wavelength)
+    u, weight = _rule(np.zeros(()), spread, activation.edges, activation)
     return float(weight @ function(u))
 
 
@@ -189,8 +195,8 @@ def gaussian_pair_expectation(
 ) -> float:
     """Return E f(u) f(v) over jointly Gaussian u, v of equal variance and given correlation.
 
-    The outer integral over u is that of `gaussian_expectation`; the inner one over v given u has
-    panels of its own for every u.
+    f is phi or phi'. The outer integral over u is that of `gaussian_expectation`; the inner one
+    over v given u has panels of its own for every u.
 
     Parameters
     ----------
@@ -203,6 +209,8 @@ def gaussian_pair_expectation(
     -------
     float
     """
+    if activation.wavelength < inf:
+        variance, correlation = _faded(activation, variance, correlation)
     if correlation == 1.0:
         return gaussian_expectation(lambda u: function(u) ** 2, activation, variance)
     if correlation == 0.0:
@@ -223,6 +231,17 @@ def gaussian_pair_expectation(
         )
         inner[rows] = (inner_weight * function(v)).sum(axis=-1)
     return float(weight @ (function(outer) * inner))
+
+
+def _faded(activation: Activation, variance: float, correlation: float) -> tuple[float, float]:
+    """Return the least variance, and its correlation, at which the oscillation is as faded.
+
+    u + v and u - v are independent, and fade one by one.
+    """
+    most = 2.0 * (FADED * activation.wavelength) ** 2
+    along, across = (min((1.0 + c) * variance, most) for c in (correlation, -correlation))
+    total = along + across
+    return (0.5 * total, (along - across) / total) if total > 0.0 else (variance, correlation)
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf, isclose, isfinite, isnan, log, nan, sqrt
+from math import inf, isclose, isfinite, isnan, log, nan, sqrt, tanh
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from .expectations import (
     gaussian_pair_expectation,
 )
 from .ranges import check_not_negative, check_positive
+from .roots import bracketed_root
 
 
 class MeanField(NamedTuple):
@@ -248,7 +249,6 @@ def critical_weight_scale(
     ValueError
         As `mean_field`.
     """
-    from scipy.optimize import brentq
 
     # Above an onset at q = 0, chi_1 exceeds 1 only in second order, which round-off hides; below
     # it chi_1 falls in first order. So look for a value just under 1.
@@ -262,7 +262,7 @@ def critical_weight_scale(
     while excess(high) < 0.0:
         low, high = high, 1.2 * high
     while True:
-        root = float(brentq(excess, low, high, xtol=1e-14 * high, rtol=1e-14))
+        root = bracketed_root(excess, low, high)
         # gelu and silu cross 1 up, down and up again within a percent: take the first.
         high = root * (1.0 - 1e-6)
         if excess(high) < 0.0:
@@ -358,14 +358,12 @@ def _stationary_variance(layer: _Layer, start: float | None) -> float:
 
 def _first_root(excess: Callable[[float], float], start: float, factor: float, end: float) -> float:
     """Return the first zero of `excess` from start by steps of `factor`; past the end, inf or 0."""
-    from scipy.optimize import brentq
-
     rising = factor > 1.0
     near = start
     while near < end if rising else near > end:
         far = factor * near
         if (excess(far) > 0.0) != rising:
-            return float(brentq(excess, min(near, far), max(near, far), xtol=1e-300, rtol=1e-14))
+            return bracketed_root(excess, min(near, far), max(near, far))
         near = far
     return inf if rising else 0.0
 
@@ -401,9 +399,7 @@ def _steepest(activation: str) -> tuple[float, ...]:
     if activation == "gelu":
         return (sqrt(2.0),)
     if activation == "silu":
-        from scipy.optimize import brentq
-
-        return (float(brentq(lambda u: u * np.tanh(0.5 * u) - 2.0, 2.0, 3.0, xtol=1e-14)),)
+        return (bracketed_root(lambda u: u * tanh(0.5 * u) - 2.0, 2.0, 3.0),)
     return (0.0, 0.5, inf) if activation != "sin" else (0.0,)
 
 

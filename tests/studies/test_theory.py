@@ -141,7 +141,7 @@ def test_expectation_against_adaptive_quadrature(name: str, variance: float) -> 
     assert measured == pytest.approx(expected, rel=1e-10, abs=0)
 
 
-@pytest.mark.parametrize("q", [0.0, 1e-12, 0.3, 1.0, 1e4, 1e10])
+@pytest.mark.parametrize("q", [0.0, 1e-12, 0.3, 1.0, 300.0, 1e4, 1e10, 1e60])
 def test_expectation_closed_forms(q: float) -> None:
     """Second moments: arcsine of erf (Williams 1998), gelu (from Price's theorem), and others."""
 
@@ -166,8 +166,7 @@ def test_expectation_closed_forms(q: float) -> None:
     assert second_moment("gelu") == pytest.approx(gelu, rel=1e-11, abs=0)
     inside = math.erf(1 / math.sqrt(2 * q)) if q else 1.0
     assert growth("hard_tanh") == pytest.approx(inside, rel=1e-12, abs=0)
-    if q <= 1e4:
-        assert second_moment("sin") == pytest.approx(-math.expm1(-2 * q) / 2, rel=1e-12, abs=0)
+    assert second_moment("sin") == pytest.approx(-math.expm1(-2 * q) / 2, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("q", [1e-4, 1.0, 50.0, 1e4])
@@ -188,10 +187,30 @@ def test_pair_expectation_closed_forms(q: float, c: float) -> None:
     assert pair("erf") == pytest.approx(arcsine, rel=1e-10, abs=1e-14)
     cosine = 4 / math.pi / math.sqrt((1 + 2 * q) ** 2 - (2 * q * c) ** 2)
     assert pair("erf", True) == pytest.approx(cosine, rel=1e-10, abs=0)
-    if q <= 50.0:
-        even, odd = math.exp(-q * (1 - c)), math.exp(-q * (1 + c))
-        assert pair("sin") == pytest.approx((even - odd) / 2, abs=1e-12)
-        assert pair("sin", True) == pytest.approx((even + odd) / 2, abs=1e-12)
+    even, odd = math.exp(-q * (1 - c)), math.exp(-q * (1 + c))
+    assert pair("sin") == pytest.approx((even - odd) / 2, abs=1e-12)
+    assert pair("sin", True) == pytest.approx((even + odd) / 2, abs=1e-12)
+
+
+@pytest.mark.parametrize("spread", [10.0, 18.8, 18.9, 40.0, 1e3, 1e10, 1e30])
+def test_an_oscillation_fades(spread: float) -> None:
+    """The fading sine at any spread, with few nodes: E sin^2, E u sin cos, E cos(u) cos(v)."""
+    unit, q = ACTIVATIONS["sin"], spread**2
+    nodes = []
+
+    def square(u: np.ndarray) -> np.ndarray:
+        nodes.append(u.size)
+        return unit.value(u) ** 2
+
+    assert gaussian_expectation(square, unit, q) == pytest.approx(0.5, rel=1e-14, abs=0)
+    assert nodes[0] <= 1024
+    slope = gaussian_expectation(lambda u: unit.value(u) * unit.derivative(u) * u, unit, q)
+    assert slope == pytest.approx(q * math.exp(-2 * q), abs=1e-12)
+    for across in (0.01, 1.0, 100.0):
+        if across < q:
+            found = gaussian_pair_expectation(unit.derivative, unit, q, 1.0 - across / q)
+            rounded = 1.0 - (1.0 - across / q)
+            assert found == pytest.approx(0.5 * math.exp(-rounded * q), rel=1e-9, abs=1e-14)
 
 
 @pytest.mark.parametrize("name", ["tanh", "hard_tanh", "elu", "gelu"])
