@@ -40,7 +40,7 @@ class DamagedCell(ValueError):  # noqa: N818 - it names what was found
     """A cell file that is truncated, altered or not a cell file at all."""
 
 
-def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
+def write_atomic(path: str | os.PathLike[str], data: bytes, *, durable: bool = True) -> None:
     """Write a file so that readers, and crashes, see all of it or none of it.
 
     Parameters
@@ -49,6 +49,9 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
         The file; one that exists is replaced. Its folder must exist.
     data : bytes
         The whole content.
+    durable : bool
+        Whether it is on disk on return. If not, a power cut, though no killed process, may still
+        tear it.
 
     Raises
     ------
@@ -61,18 +64,23 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
         with open(temporary, "xb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if durable:
+        _sync_folder(path.parent)
 
 
 def save_cell(
     path: str | os.PathLike[str], arrays: Mapping[str, ArrayLike], meta: Mapping[str, JSON]
 ) -> None:
     """Write the arrays and the metadata of one cell, atomically.
+
+    It is not forced to disk, which takes milliseconds: `load_cell` tells a file that a power cut
+    has torn by its checksum, and a run computes that cell again.
 
     Parameters
     ----------
@@ -106,7 +114,7 @@ def save_cell(
     if len(header) > MAXIMUM_HEADER:
         raise ValueError(f"header of {len(header)} bytes; at most {MAXIMUM_HEADER} are allowed")
     body = b"".join([header, *blocks])
-    write_atomic(path, _digest_line(body) + body)
+    write_atomic(path, _digest_line(body) + body, durable=False)
 
 
 def load_cell(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
