@@ -11,6 +11,8 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from .catalogue import NAMES, load_study
@@ -34,8 +36,7 @@ STYLE: Any = {
     "legend.frameon": False,
     "legend.fontsize": 7,
     "svg.hashsalt": "gradhorizon",
-    "figure.dpi": 100,
-    "savefig.dpi": 160,
+    "figure.dpi": 160,
 }
 
 WIDTH = 7.2
@@ -76,15 +77,14 @@ def rendered(data: xr.Dataset) -> dict[str, bytes]:
     """The figure of a study's results as PNG and SVG files."""
     name = str(data.attrs["study"])
     study_figure = load_study(name).figure if name in NAMES else None
+    png, svg = io.BytesIO(), io.BytesIO()
     with mpl.rc_context(STYLE):
         figure = (study_figure or sweep_figure)(data)
-        files = {}
-        for suffix in ("png", "svg"):
-            buffer = io.BytesIO()
-            metadata = {"Date": None} if suffix == "svg" else None
-            figure.savefig(buffer, format=suffix, metadata=metadata)
-            files[suffix] = buffer.getvalue()
-    return files
+        # not by savefig, which draws twice per file and lays the panels out anew for each
+        FigureCanvasAgg(figure).print_png(png)
+        figure.set_layout_engine("none")
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
+    return {"png": png.getvalue(), "svg": svg.getvalue()}
 
 
 def provenance_line(figure: Figure, data: xr.Dataset) -> None:
