@@ -68,7 +68,7 @@ def check_sequences(inputs: npt.ArrayLike, spec: NetworkSpec, steps: int) -> Arr
     if array.shape[1] < steps:
         raise InputError("steps", steps, f"at most {array.shape[1]}, the steps of inputs")
     with np.errstate(over="ignore"):  # what the precision cannot hold is infinite, a bad input
-        return array.astype(spec.precision)
+        return array.astype(spec.precision, copy=False)
 
 
 def check_names(field: str, names: Iterable[str], known: Iterable[str]) -> None:

@@ -110,7 +110,7 @@ def save_cell(
         blocks.append(array.astype(dtype, copy=False).tobytes())
         entries[name] = {"dtype": dtype.str, "shape": list(array.shape), "offset": offset}
         offset += len(blocks[-1])
-    header = _canonical_json({"format": _FORMAT, "meta": meta, "arrays": entries}) + b"\n"
+    header = _dumped({"format": _FORMAT, "meta": _plain(meta), "arrays": entries}) + b"\n"
     if len(header) > MAXIMUM_HEADER:
         raise ValueError(f"header of {len(header)} bytes; at most {MAXIMUM_HEADER} are allowed")
     body = b"".join([header, *blocks])
@@ -178,7 +178,11 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _canonical_json(value: JSON) -> bytes:
-    text = json.dumps(_plain(value), sort_keys=True, allow_nan=False, separators=(",", ":"))
+    return _dumped(_plain(value))
+
+
+def _dumped(plain: JSON) -> bytes:
+    text = json.dumps(plain, sort_keys=True, allow_nan=False, separators=(",", ":"))
     return text.encode("ascii")
 
 
@@ -221,7 +225,7 @@ def _parse_header(body: bytes) -> tuple[dict[str, Any], int]:
     try:
         header = json.loads(body[:end])
         # One text per content: this also refuses NaN, overflowing numbers and repeated keys.
-        canonical = _canonical_json(header) == body[:end]
+        canonical = _dumped(header) == body[:end]
     except (ValueError, RecursionError):
         raise DamagedCell("the header is not valid JSON") from None
     if not canonical:
