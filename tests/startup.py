@@ -30,10 +30,11 @@ weight_scale = [0.5, 1.0, 1.5, 2.0]
 
 def probe() -> None:
     """Measure a bit of everything and print what was compiled or loaded, as JSON."""
+    from numba.core.dispatcher import Dispatcher
+
     from gradhorizon.engine import NetworkSpec, measure
     from gradhorizon.engine.products import PRODUCTS
     from gradhorizon.engine.spec import CHOICES
-    from numba.core.dispatcher import Dispatcher
 
     rows: list[dict[str, Any]] = []
     compiled = Dispatcher.compile
