@@ -93,11 +93,11 @@ def main() -> None:
         sweeps = [small_sweep(sweep, f"out{k}") for k in range(4)]
         cold, warm = (json.loads(run(kernels, __file__, "probe")[1]) for _ in range(2))
     loaded = {row["kernel"]: row["seconds"] for row in warm}
-    print(f"{'kernel':<28}{'compiled':>10}{'loaded':>11}   first needed by")
+    print(f"{'kernel':<36}{'compiled':>10}{'loaded':>11}   first needed by")
     for row in cold:
         name = row["kernel"]
-        print(f"{name:<28}{row['seconds']:>8.2f} s{1e3 * loaded[name]:>8.1f} ms   {row['first']}")
-    print(f"{'all':<28}{sum(r['seconds'] for r in cold):>8.2f} s", end="")
+        print(f"{name:<36}{row['seconds']:>8.2f} s{1e3 * loaded[name]:>8.1f} ms   {row['first']}")
+    print(f"{'all':<36}{sum(r['seconds'] for r in cold):>8.2f} s", end="")
     print(f"{1e3 * sum(loaded.values()):>8.1f} ms")
     print(f"compiled again by the second process: {sum(r['missed'] for r in warm)}")
     print(f"small sweep: cold {sweeps[0]:.2f} s, warm {min(sweeps[1:]):.2f} s")
