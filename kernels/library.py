@@ -15,11 +15,15 @@ from .cells import CELLS
 from .precision import FORMATS
 from .specialise import specialise, switch
 from .targets import cpu
+from .targets.product import add_product
 
 LINEAR_BODIES: dict[str, Callable[..., None]] = {
     body.__name__: body for body in (adjoint, weights, trajectory, jacobian)
 }
 """Bodies that run on a tape and know no cell: one compiled kernel each serves all of them."""
+
+BINDINGS = {name: {**names, "add_product": add_product} for name, names in FORMATS.items()}
+"""What the sources of the sweeps leave open, per precision."""
 
 PREPARATIONS: dict[str, Callable[..., None]] = {
     function.__name__: function for function in (prepare.transpose, prepare.to_unit_length)
@@ -36,7 +40,7 @@ def forward_kernel(cell: str, precision: str) -> Callable[..., None]:
     Call it as ``kernel(networks, ensemble, wiring, tape, case, parameters, skip, branch)``;
     `case` is the position of the activation in the cell's table (0 for a cell that has none).
     """
-    chosen, formats = CELLS[cell], FORMATS[precision]
+    chosen, formats = CELLS[cell], BINDINGS[precision]
     equations = {"step": chosen.step, "linearise": chosen.linearise}
     variants = {name: {"phi": phi} for name, phi in chosen.activations.items()} or {"only": {}}
     cases = [
@@ -58,7 +62,7 @@ def forward_kernel(cell: str, precision: str) -> Callable[..., None]:
 @cache
 def kernel(name: str, precision: str) -> Callable[..., None]:
     """A kernel of `LINEAR_BODIES`; call it as ``kernel(networks, *arguments of the body)``."""
-    bound = specialise(LINEAR_BODIES[name], precision, entry=False, **FORMATS[precision])
+    bound = specialise(LINEAR_BODIES[name], precision, entry=False, **BINDINGS[precision])
     return specialise(cpu.launch, f"{name}_{precision}", body=bound)
 
 

@@ -1,10 +1,10 @@
 """Joins plain Python kernel sources into compiled kernels; the one home of the compiler's flags.
 
-Kernel sources are undecorated functions that name what varies (`real`, `phi`, `matvec`, ...) as
-module globals. `specialise` rebuilds a function and, recursively, every kernel function it calls,
-with those names bound to the wanted things, and compiles the result. No closures are made: numba
-never finds a closure over compiled functions in its cache, whereas a rebuilt function with a name
-of its own is found by the next process.
+Kernel sources are undecorated functions that name what varies (`real`, `phi`, `add_product`, ...)
+as module globals. `specialise` rebuilds a function and, recursively, every kernel function it
+calls, with those names bound to the wanted things, and compiles the result. No closures are made:
+numba never finds a closure over compiled functions in its cache, whereas a rebuilt function with a
+name of its own is found by the next process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SCALAR_MODULES = tuple(f"{PACKAGE}.{name}" for name in ("math", "activations", "
 """Modules of scalar maths: inlined by LLVM, and never reassociated (their error bounds depend on
 the order of operations, as in the two-part range reduction of an exponential)."""
 
-SCALAR_FLAGS: dict[str, Any] = {"forceinline": True, "fastmath": {"contract"}}
+SCALAR_FLAGS: dict[str, Any] = {"fastmath": {"contract"}}
 SWEEP_FLAGS: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}}
 """Sums in the sweeps may be reordered, so that they vectorise. Never nnan or ninf: a diverging
 network is a result here."""
@@ -31,6 +31,19 @@ COMMON_FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 """numpy's error model: the zero-division branch of Python's keeps a loop scalar."""
 
 ENTRY_FLAGS: dict[str, Any] = {"cache": True}
+ALLOCATING_MODULES = tuple(
+    f"{PACKAGE}.{name}" for name in ("bodies.jacobian", "graded", "pivoted_qr")
+)
+ALLOCATING = ("gemm", "spectral_norm")
+"""Code with numba's memory manager: BLAS' and LAPACK's wrappers, and what is not tuned yet. All
+else is compiled without: an allocation does not compile there, and no view of an array is counted
+(two locked instructions each; they took half of a step of 16 units)."""
+
+BODIES = ("forward", "adjoint", "weights", "trajectory", "jacobian")
+CALLED = (*BODIES, "apply_equations", "gemm")
+"""Inner functions that stay functions. The others are inlined: a call hands over every field of
+every array, a few hundred numbers for a tape, which costs a third of a step of 16 units."""
+
 INNER_FLAGS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """Nobody calls an inner function from Python; leaving out its wrappers saves compile time."""
 
@@ -64,11 +77,24 @@ def specialise(
     key = (function, suffix, entry)
     with _building:
         if key not in _compiled:
-            scalar = function.__module__.startswith(SCALAR_MODULES)
-            flags = COMMON_FLAGS | (SCALAR_FLAGS if scalar else SWEEP_FLAGS)
-            flags |= ENTRY_FLAGS if entry else INNER_FLAGS
-            _compiled[key] = numba.njit(**flags)(_rebuild(function, suffix, bindings))
+            rebuilt = _rebuild(function, suffix, bindings)
+            _compiled[key] = numba.njit(**_flags(function, entry))(rebuilt)
         return _compiled[key]
+
+
+def _flags(function: Callable[..., Any], entry: bool) -> dict[str, Any]:
+    """The compiler's flags for a function of the kernels."""
+    name, module = function.__name__, function.__module__
+    scalar = module.startswith(SCALAR_MODULES)
+    allocating = module.startswith(ALLOCATING_MODULES)
+    inlined = not (entry or allocating or name in CALLED)
+    return {
+        **COMMON_FLAGS,
+        **(SCALAR_FLAGS if scalar else SWEEP_FLAGS),
+        **(ENTRY_FLAGS if entry else INNER_FLAGS),
+        "forceinline": inlined,
+        "_nrt": allocating or name in ALLOCATING,
+    }
 
 
 def _rebuild(

@@ -15,7 +15,7 @@ from __future__ import annotations
 from ..math import power_of_two
 from ..norms import project
 from ..precision import RESCALE_AT, real
-from ..targets.cpu import barrier, lanes, matvec, normalise, scale, square_norm
+from ..targets.cpu import add_product, barrier, lanes, normalise, scale, square_norm
 
 
 def adjoint(k, first, ensemble, wiring, tape, sweep):
@@ -51,7 +51,7 @@ def adjoint(k, first, ensemble, wiring, tape, sweep):
         if wiring.norm != 0:
             delta = sweep.delta[k]
             pull_through_norm(k, t, wiring, tape, delta)
-        pull_to_sources(ensemble.W_transposed[k, min(t, last)], delta, previous[0])
+        pull_to_sources(t, ensemble.W[k, min(t, last)], delta, previous[0])
         barrier()
         square, shift = safe_square_norm(net, wiring.input_row)
         sweep.square[k, lag] = square
@@ -60,18 +60,17 @@ def adjoint(k, first, ensemble, wiring, tape, sweep):
         exponent += normalise(cotangent)
 
 
-def pull_to_sources(W_transposed, delta, previous):
+def pull_to_sources(t, W, delta, previous):
     """Previous += sum over the gates g that read h of W[g]^T delta[g], for every sequence."""
-    gates, units, _ = W_transposed.shape
-    for g in range(gates):
-        for b in range(0, previous.size, units):
-            matvec(W_transposed[g], delta[g, b : b + units], previous[b : b + units])
+    for g in range(W.shape[0]):
+        add_product(delta[g], W[g], previous, t % 2 == 1)
 
 
 def pull_through_norm(k, t, wiring, tape, delta):
     """Gradient with respect to the recurrent terms, of which there are as many as rows of delta."""
     for g in range(delta.shape[0]):
-        delta[g] = tape.net[k, t, g]
+        for i in lanes(delta.shape[1]):
+            delta[g, i] = tape.net[k, t, g, i]
         unit, gain = tape.normalised[k, t, g], tape.gain[k, t, g]
         project(wiring.norm, delta[g], unit, gain, tape.work[k])
     if tape.exponent[k, t] > 0:  # the gain is that of terms in units of 2^exponent

@@ -48,9 +48,9 @@ def push(k, t, first, W_transposed, wiring, tape, tangent, product, out):
             for i in lanes(size):
                 row[i] = real(0.0)
             for g in range(gates):
-                add_product(dz[g], product[g, c], row)
+                add_entrywise(dz[g], product[g, c], row)
             for s in range(slots):
-                add_product(ds[s], tangent[s, c], row)
+                add_entrywise(ds[s], tangent[s, c], row)
 
 
 def push_through_norm(k, t, first, wiring, tape, product):
@@ -68,7 +68,7 @@ def push_through_norm(k, t, first, wiring, tape, product):
         scale(product, power_of_two(-tape.exponent[k, t]))
 
 
-def add_product(x, y, out):
+def add_entrywise(x, y, out):
     """Out += x y, entry by entry."""
     for i in lanes(out.size):
         out[i] += x[i] * y[i]

@@ -50,11 +50,11 @@ def weights(k, first, ensemble, wiring, tape, sweep, gradient):
         for b in range(sequences):
             h = tape.state[k, t, 0, b * units : (b + 1) * units]
             copy_scaled(h, real(1.0), rows[(t - first) * sequences + b])
-    delta = collect(k, first, R, recurrent, recurrent, wiring.norm, tape, gradient)
-    add_up(k, 0, delta, rows, exponent, sequences, gradient, gradient.W)
+    collect(k, first, R, recurrent, recurrent, wiring.norm, tape, gradient)
+    add_up(k, 0, first, rows, sequences, tape, gradient, gradient.W)
 
     if features > 0:
-        exponent[:] = sweep.exponent[k, ::-1]
+        copy_reversed(sweep.exponent[k], exponent)
         rows = gradient.rows[k, : count * features].reshape(count, features)
         inputs = ensemble.input[k, first:].reshape(count, features)
         for row in range(count):
@@ -62,34 +62,37 @@ def weights(k, first, ensemble, wiring, tape, sweep, gradient):
         for j in range(steps - first):
             exponent[j] += normalise(rows[j * sequences : (j + 1) * sequences])
         rows_in, terms_in = wiring.input_row, wiring.term_row
-        delta = collect(k, first, R, rows_in, terms_in, wiring.norm, tape, gradient)
-        add_up(k, 1, delta, rows, exponent, sequences, gradient, gradient.U)
+        collect(k, first, R, rows_in, terms_in, wiring.norm, tape, gradient)
+        add_up(k, 1, first, rows, sequences, tape, gradient, gradient.U)
 
-    exponent[:] = sweep.exponent[k, ::-1]
+    copy_reversed(sweep.exponent[k], exponent)
     rows = gradient.rows[k, :count].reshape(count, 1)
     rows[:] = real(1.0)
-    delta = collect(k, first, R, wiring.every_row, wiring.every_row, 0, tape, gradient)
-    add_up(k, 2, delta, rows, exponent, sequences, gradient, gradient.b)
+    collect(k, first, R, wiring.every_row, wiring.every_row, 0, tape, gradient)
+    add_up(k, 2, first, rows, sequences, tape, gradient, gradient.b)
 
 
 def collect(k, first, recurrent, rows, terms, norm, tape, gradient):
-    """dL/d(terms), (lag B, len(rows) n), from the gradients of the pre-activations `rows`.
+    """Fill `gradient.delta` by dL/d(terms), (lag B, len(rows) n).
+
+    It is made of the gradients of the pre-activations `rows`, and needed only where what the
+    adjoint sweep left is not in this form already.
 
     `terms` are the rows of the normalisation to pass; those below `recurrent` hold W h, in units
     of the state's power of two. A step's gradients get an exponent of their own, as they may be
     far smaller than others of the step.
     """
-    steps, available, size = tape.net[k].shape
+    if gradient.delta.shape[1] == 0:
+        return
+    steps, _, size = tape.net[k].shape
     window, units = steps - first, tape.work.shape[2]
-    if gradient.delta.shape[1] == 0:  # what the adjoint sweep left is already in this form
-        return tape.net[k, first:].reshape(window, available * size)
     used, sequences = window * rows.size * size, size // units
     delta = gradient.delta[k, :used].reshape(window * sequences, rows.size * units)
     passed = gradient.passed[k]
     for low in range(window):
         t = first + low
         above = max(tape.exponent[k, t], 0) if norm != 0 else 0
-        common = above if terms.max() < recurrent else 0
+        common = above if largest_of(terms) < recurrent else 0
         for g in range(rows.size):
             copy_scaled(tape.net[k, t, rows[g]], real(1.0), passed)
             if norm != 0:
@@ -102,7 +105,20 @@ def collect(k, first, recurrent, rows, terms, norm, tape, gradient):
                 copy_scaled(own, factor, out)
         block = delta[low * sequences : (low + 1) * sequences]
         gradient.step_exponent[k, low] += normalise(block) - common
-    return delta
+
+
+def largest_of(rows):
+    """The largest row number."""
+    largest = 0
+    for g in range(rows.size):
+        largest = max(largest, rows[g])
+    return largest
+
+
+def copy_reversed(source, out):
+    """Out = source in the other order: by step instead of by lag."""
+    for j in range(out.size):
+        out[j] = source[out.size - 1 - j]
 
 
 def copy_scaled(source, factor, out):
@@ -111,13 +127,18 @@ def copy_scaled(source, factor, out):
         out[i] = factor * source[i]
 
 
-def add_up(k, which, delta, rows, exponent, sequences, gradient, out):
+def add_up(k, which, first, rows, sequences, tape, gradient, out):
     """Norms of the terms delta^T rows of each step, and their sum where one array holds it.
 
-    Consumes `rows`. `which` is 0, 1, 2 for W, U, b; step j's terms carry the factor
-    2^exponent[j].
+    delta is what `collect` left. Consumes `rows`. `which` is 0, 1, 2 for W, U, b; step j's terms
+    carry the factor 2^exponent[j].
     """
+    exponent, width = gradient.step_exponent[k], out.shape[2]
     window = exponent.size
+    delta = tape.net[k, first:].reshape(window, tape.net.shape[2] * tape.net.shape[3])
+    if gradient.delta.shape[1] > 0:
+        used = window * sequences * width
+        delta = gradient.delta[k, :used].reshape(window * sequences, width)
     largest = NEVER
     for j in range(window):
         own = slice(j * sequences, (j + 1) * sequences)

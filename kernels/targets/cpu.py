@@ -19,27 +19,14 @@ def barrier():
     """Wait for the other lanes of the network: there are none."""
 
 
-def matvec(matrix, vector, out):
-    """Out += matrix @ vector, four rows at a time so that each load of the vector serves four."""
-    rows, columns = matrix.shape
-    for first in range(0, rows - 3, 4):
-        a, b, c, d = matrix[first], matrix[first + 1], matrix[first + 2], matrix[first + 3]
-        sa = sb = sc = sd = real(0.0)
-        for j in range(columns):
-            x = vector[j]
-            sa += a[j] * x
-            sb += b[j] * x
-            sc += c[j] * x
-            sd += d[j] * x
-        out[first] += sa
-        out[first + 1] += sb
-        out[first + 2] += sc
-        out[first + 3] += sd
-    for i in range(rows - rows % 4, rows):
-        s = real(0.0)
-        for j in range(columns):
-            s += matrix[i, j] * vector[j]
-        out[i] += s
+def add_product(rows, matrix, out, backwards):
+    """Out += rows @ matrix; what it computes, for reading: `product.add_product` is compiled.
+
+    `rows` and `out` are (B J,) and (B I,), the matrix (J, I). `backwards`: in which direction to
+    walk through the matrix.
+    """
+    count = rows.size // matrix.shape[0]
+    out += (rows.reshape(count, matrix.shape[0]) @ matrix).reshape(out.size)
 
 
 def gemm(a, b, out):

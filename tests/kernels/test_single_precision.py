@@ -15,7 +15,7 @@ from gradhorizon.kernels import math, prepare, random
 from gradhorizon.kernels.activations import ACTIVATIONS
 from gradhorizon.kernels.bodies import adjoint, forward, trajectory, weights
 from gradhorizon.kernels.graded import frobenius_square, rotate
-from gradhorizon.kernels.library import TILES
+from gradhorizon.kernels.library import BINDINGS, TILES
 from gradhorizon.kernels.precision import FORMATS
 from gradhorizon.kernels.specialise import specialise
 from gradhorizon.kernels.targets import cpu
@@ -30,7 +30,7 @@ f1, f2, f3 = (types.Array(types.float32, d, "C") for d in (1, 2, 3))
 word, integer, index = types.uint64, types.int32, types.int64
 
 PRIMITIVES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
-    "matvec": (cpu.matvec, (f2, f1, f1)),
+    "add_recurrent_terms": (forward.add_recurrent_terms, (index, f3, f1, f2)),
     "scale": (cpu.scale, (f2, types.float32)),
     "square_norm": (cpu.square_norm, (f2,)),
     "normalise": (cpu.normalise, (f2,)),
@@ -78,7 +78,7 @@ def test_primitives_do_no_double_arithmetic(name: str) -> None:
     """The pieces of the sweeps add, multiply and convert nothing in float64."""
     function, signature = PRIMITIVES[name]
     bound = specialise(
-        function, "inspected_float32", entry=False, pair=random.normal_pair, **FORMATS["float32"]
+        function, "inspected_float32", entry=False, pair=random.normal_pair, **BINDINGS["float32"]
     )
     code = llvm(bound, signature)
     assert "float" in code

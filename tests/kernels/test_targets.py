@@ -24,19 +24,6 @@ def normal(*shape: int, precision: str = "float64", seed: int = 0) -> np.ndarray
 
 
 @PRECISIONS
-@pytest.mark.parametrize("rows, columns", [(1, 1), (3, 5), (4, 4), (7, 2), (8, 33), (13, 64)])
-def test_matvec_adds_the_product(rows: int, columns: int, precision: str) -> None:
-    """Any number of rows about the blocks of four, within n eps sum |a x|."""
-    a, x = normal(rows, columns, precision=precision), normal(columns, precision=precision, seed=1)
-    start = normal(rows, precision=precision, seed=2)
-    out = start.copy()
-    compiled(cpu.matvec, precision)(a, x, out)
-    want = start.astype(float) + a.astype(float) @ x.astype(float)
-    bound = (columns + 1) * np.finfo(precision).eps * (np.abs(a) @ np.abs(x) + np.abs(start))
-    assert (np.abs(out - want) <= bound).all()
-
-
-@PRECISIONS
 @pytest.mark.parametrize("exponent", [-1000, -120, -106, -26, 0, 15, 95, 105, 120, 1000])
 def test_normalise_is_exact(exponent: int, precision: str) -> None:
     """array 2^k is unchanged; a size outside the safe range returns to about 1, any other stays."""

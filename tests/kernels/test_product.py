@@ -1,0 +1,83 @@
+"""The product of a few rows with a matrix against its plain definition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+from gradhorizon.kernels.targets import cpu
+from gradhorizon.kernels.targets.product import VECTOR_BYTES, add_product
+
+GUARD = 7.0
+
+
+@numba.njit(_nrt=False)
+def compiled(rows: Any, matrix: Any, out: Any, backwards: bool) -> None:
+    add_product(rows, matrix, out, backwards)
+
+
+def around(lanes: int) -> list[int]:
+    """Widths that use every tile, alone and together, and every kind of rest."""
+    return sorted(
+        {max(k * lanes + d, 1) for k in (0, 1, 2, 3, 4, 7, 8, 15, 16) for d in (-1, 0, 1)}
+    )
+
+
+@pytest.mark.parametrize("backwards", [False, True], ids=["forwards", "backwards"])
+@pytest.mark.parametrize("count", [1, 3, 4, 6, 9])
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_equals_the_plain_product(precision: str, count: int, backwards: bool) -> None:
+    """Every width and depth within J eps sum |a x|; nothing beside `out` is read or written.
+
+    The matrix lies among NaN: a lane that should be masked would spread it.
+    """
+    generator = np.random.default_rng(0)
+    eps = np.finfo(precision).eps
+    for width in around(VECTOR_BYTES // np.dtype(precision).itemsize):
+        for inner in (1, 2, 7, 8, 13, 64):
+            rows = generator.standard_normal(count * inner).astype(precision)
+            fenced = np.full(inner * width + 64, np.nan, precision)
+            matrix = fenced[32:-32].reshape(inner, width)
+            matrix[:] = generator.standard_normal((inner, width))
+            around_out = np.full(count * width + 64, GUARD, precision)
+            out = around_out[32:-32]
+            out[:] = generator.standard_normal(count * width)
+            want = out.astype(np.float64)
+            cpu.add_product(rows.astype(np.float64), matrix.astype(np.float64), want, backwards)
+            scale = np.abs(out.astype(np.float64))
+            cpu.add_product(abs(rows).astype(float), abs(matrix).astype(float), scale, backwards)
+            compiled(rows, matrix, out, backwards)
+            assert (np.abs(out - want) <= (inner + 1) * eps * scale).all(), (width, inner)
+            assert (around_out[:32] == GUARD).all() and (around_out[-32:] == GUARD).all()
+
+
+def test_a_bad_number_stays_in_its_column() -> None:
+    """NaN and infinity reach the columns they stand in and no others."""
+    for bad in (np.nan, np.inf):
+        matrix = np.ones((5, 37))
+        matrix[3, 20] = bad
+        out = np.zeros(37)
+        compiled(np.ones(5), matrix, out, False)
+        assert not np.isfinite(out[20]) and (np.delete(out, 20) == 5).all()
+
+
+def test_the_directions_are_two_orders_of_one_sum() -> None:
+    """Sums of integers are exact, so both directions agree to the last bit."""
+    generator = np.random.default_rng(1)
+    rows = generator.integers(-9, 9, 3 * 50).astype(np.float64)
+    matrix = generator.integers(-9, 9, (50, 70)).astype(np.float64)
+    ahead, back = np.zeros(3 * 70), np.zeros(3 * 70)
+    compiled(rows, matrix, ahead, False)
+    compiled(rows, matrix, back, True)
+    assert (ahead == back).all() and (ahead == (rows.reshape(3, 50) @ matrix).ravel()).all()
+
+
+def test_refuses_what_is_not_contiguous() -> None:
+    """An array with gaps, or of another format, does not compile."""
+    with pytest.raises(numba.TypingError, match="contiguous arrays of one format"):
+        compiled(np.ones(4), np.ones((4, 6))[:, ::2], np.ones(3), False)
+    with pytest.raises(numba.TypingError, match="contiguous arrays of one format"):
+        compiled(np.ones(4), np.ones((4, 6), np.float32), np.ones(6), False)
