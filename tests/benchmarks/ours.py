@@ -1,0 +1,88 @@
+"""The same jobs with gradhorizon, and the parts of one apart: drawing, and what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gradhorizon.engine import (
+    NetworkSpec,
+    make_plan,
+    measure,
+    measure_block,
+    random_source,
+    single_threaded_blas,
+)
+from gradhorizon.engine.workspace import Workspace
+
+from .jobs import SUMMARISED, Job, Summary, summary
+
+THREADS = 2
+
+
+def whole(job: Job, seed: int = 0, workers: int = THREADS) -> Summary:
+    """Draw, measure, summarise."""
+    data = measure(
+        job.spec,
+        networks=job.N,
+        steps=job.T,
+        seed=seed,
+        burn_in=0,
+        products=job.products,
+        workers=workers,
+    )
+    assert (data.status == 0).all()
+    return summarised({name: data[name].values for name in data.data_vars})
+
+
+def summarised(found: Mapping[str, Any]) -> Summary:
+    if "log_jacobian_norm" in found:
+        return summary({"log_jacobian_norm": found["log_jacobian_norm"][:, 0]})  # Frobenius
+    return summary({name: found[name] for name in SUMMARISED if name in found})
+
+
+@dataclass
+class Drawn:
+    """The networks of a job, drawn before the clock starts: a source of `measure_block`."""
+
+    job: Job
+    given: bool = False
+    chunks: dict[tuple[int, int], Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        job = self.job
+        self.source = random_source(job.spec, job.T, 0, "gaussian", 0, "last")
+        plan = make_plan(job.spec, self.window, job.products, THREADS)
+        for block in plan.ranges(0, job.N):
+            self.chunks[block] = self.source.draw(*block, Workspace())
+
+    @property
+    def spec(self) -> NetworkSpec:
+        return self.job.spec
+
+    @property
+    def window(self) -> Any:
+        return self.source.window
+
+    def draw(self, first: int, count: int, workspace: Workspace) -> Any:
+        return self.chunks[first, count]
+
+    def sweep(self) -> Summary:
+        """All but the drawing: forward, backward, weight gradients, summary; on two threads."""
+
+        def run(block: tuple[int, int]) -> dict[str, Any]:
+            return measure_block(self, *block, self.job.products)
+
+        with single_threaded_blas(), ThreadPoolExecutor(THREADS) as executor:
+            parts = list(executor.map(run, self.chunks))
+        return summarised({name: np.concatenate([p[name] for p in parts]) for name in parts[0]})
+
+    def sampling(self) -> None:
+        """The drawing alone, on one thread."""
+        workspace = Workspace()
+        for block in self.chunks:
+            self.source.draw(*block, workspace)
