@@ -16,6 +16,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 VECTOR_BYTES = 64
@@ -46,7 +47,7 @@ def add_product(typing_context: Any, rows: Any, matrix: Any, out: Any, backwards
     """
     for array in (rows, matrix, out):
         if array.layout != "C" or array.dtype != matrix.dtype:
-            raise TypeError("add_product wants contiguous arrays of one format")
+            raise TypingError("add_product wants contiguous arrays of one format")
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         arrays = [

@@ -40,7 +40,7 @@ PRIMITIVES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "copy_scaled": (weights.copy_scaled, (f1, types.float32, f1)),
     "pull_to_net": (adjoint.pull_to_net, (f3, f2, f2)),
     "pull_to_state": (adjoint.pull_to_state, (f3, f2, f2)),
-    "add_loss": (adjoint.add_loss, (f2, f3, index)),
+    "add_loss": (adjoint.add_loss, (f1, f2, index)),
     "add_skip": (forward.add_skip, (f2, types.float32, types.float32, f2, f3, f3)),
     "rotate": (rotate, (f2, types.Array(integer, 1, "C"), index, index, types.float32)),
     "frobenius_square": (frobenius_square, (f2, types.Array(integer, 1, "C"))),
