@@ -21,7 +21,6 @@ from .expectations import (
     gaussian_pair_expectation,
 )
 from .ranges import check_not_negative, check_positive
-from .roots import bracketed_root
 
 
 class MeanField(NamedTuple):
@@ -262,7 +261,7 @@ def critical_weight_scale(
     while excess(high) < 0.0:
         low, high = high, 1.2 * high
     while True:
-        root = bracketed_root(excess, low, high)
+        root = _root(excess, low, high)
         # gelu and silu cross 1 up, down and up again within a percent: take the first.
         high = root * (1.0 - 1e-6)
         if excess(high) < 0.0:
@@ -356,6 +355,13 @@ def _stationary_variance(layer: _Layer, start: float | None) -> float:
     return _first_root(excess, start, 0.5, floor)
 
 
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a function crosses zero, to a relative accuracy of 1e-14."""
+    from scipy.optimize import brentq  # takes a third of a second, which not every run needs
+
+    return float(brentq(function, low, high, xtol=1e-300, rtol=1e-14))
+
+
 def _first_root(excess: Callable[[float], float], start: float, factor: float, end: float) -> float:
     """Return the first zero of `excess` from start by steps of `factor`; past the end, inf or 0."""
     rising = factor > 1.0
@@ -363,7 +369,7 @@ def _first_root(excess: Callable[[float], float], start: float, factor: float, e
     while near < end if rising else near > end:
         far = factor * near
         if (excess(far) > 0.0) != rising:
-            return bracketed_root(excess, min(near, far), max(near, far))
+            return _root(excess, min(near, far), max(near, far))
         near = far
     return inf if rising else 0.0
 
@@ -399,7 +405,7 @@ def _steepest(activation: str) -> tuple[float, ...]:
     if activation == "gelu":
         return (sqrt(2.0),)
     if activation == "silu":
-        return (bracketed_root(lambda u: u * tanh(0.5 * u) - 2.0, 2.0, 3.0),)
+        return (_root(lambda u: u * tanh(0.5 * u) - 2.0, 2.0, 3.0),)
     return (0.0, 0.5, inf) if activation != "sin" else (0.0,)
 
 
