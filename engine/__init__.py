@@ -9,6 +9,7 @@ from .arguments import random_source
 from .clip import clip_coordinates
 from .dataset import versions
 from .errors import InputError, Shown
+from .layout import Wanted
 from .measure import measure, measure_block, sample, single_threaded_blas
 from .plan import available_cores, make_plan
 from .products import product_variables
@@ -23,6 +24,7 @@ __all__ = [
     "NetworkSpec",
     "Shown",
     "Variable",
+    "Wanted",
     "activation_curve",
     "available_cores",
     "clip_coordinates",

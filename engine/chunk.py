@@ -1,129 +1,110 @@
-"""A chunk of networks on its way through the sweeps."""
+"""A chunk of networks and its way through the sweeps."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ..kernels.cells import CELLS
-from ..kernels.contract import Adjoint, Array, Ensemble, Tape, WeightGradient, Wiring
-from ..kernels.library import forward_kernel, kernel
-from ..kernels.norms import LAYER, NORMALIZATIONS
+from ..kernels.contract import (
+    PARAMETERS,
+    Adjoint,
+    Array,
+    Chunk,
+    JacobianProduct,
+    Setting,
+    Tape,
+    Visited,
+    WeightGradient,
+    Wiring,
+)
+from ..kernels.library import run_sweeps
+from ..kernels.norms import NORMALIZATIONS
 from .ensemble import Source, Window
+from .layout import Field, Fields, Wanted, layout
 from .spec import NetworkSpec
 from .workspace import Workspace
+
+PARTS: dict[str, Callable[..., Any]] = {
+    "tape": Tape,
+    "adjoint": Adjoint,
+    "gradient": WeightGradient,
+    "visited": Visited,
+    "jacobian": JacobianProduct,
+}
+"""The parts of a `Chunk` after its ensemble, in its order."""
 
 
 @dataclass
 class Run:
-    """A chunk of networks after the forward sweep; the adjoint runs when a product asks for it.
+    """A chunk of networks after its sweeps.
 
-    `given` says that arrays of the ensemble came from outside and may hold NaN; `every_term`, that
-    the weight gradients of fresh weights are wanted as arrays, not by their norms alone.
+    Arrays that networks use one after the other hold those of the last (see `layout`). `given`
+    says that arrays of the ensemble came from outside and may hold NaN.
     """
 
     spec: NetworkSpec
     window: Window
-    ensemble: Ensemble
-    wiring: Wiring
-    tape: Tape
-    workspace: Workspace
+    wanted: Wanted
+    setting: Setting
+    arrays: Chunk
     given: bool = False
-    every_term: bool = False
 
     @classmethod
-    def forward(cls, source: Source, first: int, count: int, workspace: Workspace) -> Run:
-        """Draw the networks first, ..., first + count - 1 and run them forward."""
-        spec = source.spec
-        cell = CELLS[spec.cell]
+    def of(
+        cls, source: Source, first: int, count: int, wanted: Wanted, workspace: Workspace
+    ) -> Run:
+        """Draw the networks first, ..., first + count - 1 and run their sweeps."""
+        spec, window = source.spec, source.window
+        setting = setting_of(spec, window)
         ensemble = source.draw(first, count, workspace)
-        wiring = wiring_of(spec)
-        tape = _empty_tape(spec, ensemble, wiring, workspace)
-        run = cls(spec, source.window, ensemble, wiring, tape, workspace, source.given)
-        names = list(cell.activations)
-        forward_kernel(spec.cell, spec.precision)(
-            count,
-            ensemble,
-            wiring,
-            tape,
-            names.index(spec.activation) if names else 0,
-            tuple(run.real(getattr(spec, name)) for name in cell.parameters),
-            run.real(spec.skip),
-            run.real(spec.branch),
+        parts = layout(spec, window, wanted)
+        results = workspace.again(
+            (parts, count), lambda: _results(count, parts, spec.precision, workspace)
         )
-        return run
+        arrays = Chunk(ensemble, *results)
+        run_sweeps(spec.cell, spec.precision, wanted.sweeps, count, setting, arrays)
+        return cls(spec, window, wanted, setting, arrays, source.given)
 
     @property
     def count(self) -> int:
         """Networks in the chunk."""
-        return len(self.ensemble.W)
+        return len(self.arrays.ensemble.W)
 
-    def real(self, value: float) -> Any:
-        """A number in the precision of the kernels."""
-        return np.dtype(self.spec.precision).type(value)
 
-    def launch(self, name: str, *arguments: object) -> None:
-        """Run a kernel for every network of the chunk."""
-        kernel(name, self.spec.precision)(self.count, *arguments)
+def _results(
+    count: int, parts: dict[str, Fields], precision: str, workspace: Workspace
+) -> list[Any]:
+    """Uninitialised arrays for all that the sweeps leave of a chunk."""
 
-    def take(self, name: str, *shape: int, dtype: object = None) -> Array:
-        """An array for every network of the chunk."""
-        return self.workspace.take(name, (self.count, *shape), dtype or self.spec.precision)
+    def take(part: str, name: str, field: Field) -> Array:
+        shape = (count if field.each else 1, *field.shape)
+        return workspace.take(f"{part}.{name}", shape, np.int32 if field.exponent else precision)
 
-    @property
-    def has_adjoint(self) -> bool:
-        """Whether the backward sweep has run."""
-        return "adjoint" in self.__dict__
+    return [
+        kind(**{name: take(part, name, field) for name, field in parts[part].items()})
+        for part, kind in PARTS.items()
+    ]
 
-    @cached_property
-    def adjoint(self) -> Adjoint:
-        """The backward sweep; from here on ``tape.net`` holds dL/dnet."""
-        S, size = self.ensemble.initial_state.shape[1:]
-        sweep = Adjoint(
-            cotangent=self.take("cotangent", 2, S, size),
-            delta=self.take("adjoint.delta", self.ensemble.W.shape[2], size),
-            square=self.take("adjoint.square", self.window.steps),
-            exponent=self.take("adjoint.exponent", self.window.steps, dtype=np.int32),
-        )
-        self.launch("adjoint", self.window.burn_in, self.ensemble, self.wiring, self.tape, sweep)
-        return sweep
 
-    @cached_property
-    def weight_gradient(self) -> WeightGradient:
-        """The BPTT sums and their terms."""
-        T, B, n = self.window.steps, self.spec.batch_size, self.spec.hidden_size
-        R, m = self.ensemble.W.shape[2], self.ensemble.input.shape[3]
-        G, P = len(self.wiring.input_row), len(self.wiring.every_row)
-        direct = B == 1 and G == P == R and not self.wiring.norm
-        K = 1 if self.spec.tied else (T if self.every_term else 0)
-        gradient = WeightGradient(
-            W=self.take("grad_W", K, R * n, n),
-            U=self.take("grad_U", K, G * n, m),
-            b=self.take("grad_b", K, P * n, 1),
-            sum_square=self.take("weights.sum_square", 3),
-            sum_exponent=self.take("weights.sum_exponent", 3, dtype=np.int32),
-            square=self.take("weights.square", 3, T),
-            exponent=self.take("weights.exponent", 3, T, dtype=np.int32),
-            delta=self.take("weights.delta", 0 if direct else T * B * P * n),
-            passed=self.take("weights.passed", B * n),
-            rows=self.take("weights.rows", T * B * max(n, m)),
-            step_exponent=self.take("weights.step_exponent", T, dtype=np.int32),
-        )
-        if m == 0:  # no inputs: the kernel leaves the gradient of U alone, and it is zero
-            for array in (
-                gradient.sum_square,
-                gradient.sum_exponent,
-                gradient.square,
-                gradient.exponent,
-            ):
-                array[:, 1] = 0
-        sweep = self.adjoint
-        first, wiring = self.window.burn_in, self.wiring
-        self.launch("weights", first, self.ensemble, wiring, self.tape, sweep, gradient)
-        return gradient
+@lru_cache(maxsize=64)
+def setting_of(spec: NetworkSpec, window: Window) -> Setting:
+    """What the kernels have to know of a specification."""
+    cell, real = CELLS[spec.cell], np.dtype(spec.precision).type
+    names = list(cell.activations)
+    parameters = [real(getattr(spec, name)) for name in cell.parameters]
+    return Setting(
+        wiring_of(spec),
+        names.index(spec.activation) if names else 0,
+        tuple(parameters + [real(0)] * (PARAMETERS - len(parameters))),
+        real(spec.skip),
+        real(spec.branch),
+        window.burn_in,
+    )
 
 
 def wiring_of(spec: NetworkSpec) -> Wiring:
@@ -133,24 +114,3 @@ def wiring_of(spec: NetworkSpec) -> Wiring:
     term_row = cell.recurrent + np.arange(len(cell.gates)) if norm.separate else input_row
     scale = np.dtype(spec.precision).type(spec.norm_scale)
     return Wiring(input_row, term_row, np.arange(cell.rows), norm.kind, scale)
-
-
-def _empty_tape(spec: NetworkSpec, ensemble: Ensemble, wiring: Wiring, own: Workspace) -> Tape:
-    cell, n, real = CELLS[spec.cell], spec.hidden_size, spec.precision
-    S, G, P = len(cell.slots), len(cell.gates), cell.rows
-    N, T, B = ensemble.input.shape[:3]
-    Q = int(max(wiring.term_row.max() + 1, P))
-    kept = T if wiring.norm else 0
-    gains = B if wiring.norm == LAYER else n
-    direct = B == 1 and Q == G
-    return Tape(
-        net=own.take("net", (N, T, Q, B * n), real),
-        dz=own.take("dz", (N, T, S, P, B * n), real),
-        ds=own.take("ds", (N, T, S, S, B * n), real),
-        state=own.take("state", (N, T + 1, S, B * n), real),
-        exponent=own.take("exponent", (N, T + 1), np.int32),
-        normalised=own.take("normalised", (N, kept, Q, B * n), real),
-        gain=own.take("gain", (N, kept, Q, gains), real),
-        drive=own.take("drive", (N, 0 if direct else T * B, G * n), real),
-        work=own.take("norm.work", (N, 2, n), real),
-    )

@@ -37,28 +37,23 @@ def result_variables(
 
 def results_dataset(
     source: Source,
-    parts: list[Arrays],
+    found: Arrays,
     products: Sequence[str],
     keep: Sequence[str],
     clip: ClipArgument = None,
 ) -> xr.Dataset:
-    """Join the chunks' arrays and say what each variable is.
+    """Say what each variable is.
 
     Parameters
     ----------
     source : Source
-    parts : list of mappings
-        Arrays of each chunk, in the order of the networks.
+    found : mapping
+        Values by name, network axis first.
     products, keep, clip
         As given to `measure`.
     """
     table = result_variables(source, products, keep, clip)
-    data = xr.Dataset(
-        {
-            name: (v.dims, np.concatenate([p[name] for p in parts]), _attributes(v))
-            for name, v in table.items()
-        }
-    )
+    data = xr.Dataset({name: (v.dims, found[name], _attributes(v)) for name, v in table.items()})
     T, cell = source.window.steps, CELLS[source.spec.cell]
     axes: dict[str, Any] = {
         "network": np.arange(data.sizes["network"]),

@@ -116,10 +116,11 @@ class RandomSource:
         K = 1 if spec.tied else window.total
         numbers = _Numbers(self, first, count, workspace)
         W = _recurrent_weights(spec, numbers, (count, K, cell.recurrent, n, n))
+        U = _input_weights(spec, numbers, (count, K, len(cell.gates) * n, m))
         return Ensemble(
             W=W,
-            W_transposed=_transposed(W, numbers),
-            U=_input_weights(spec, numbers, (count, K, len(cell.gates) * n, m)),
+            W_transposed=_transposed("W", W, numbers),
+            U_transposed=_transposed("U", U, numbers),
             b=_biases(spec, numbers, (count, K)),
             input=self._inputs(numbers, first, count),
             initial_state=_initial_state(numbers, (count, len(cell.slots), B * n)),
@@ -236,9 +237,10 @@ def _unit_loss(numbers: _Numbers, shape: tuple[int, int, int]) -> Array:
     return v
 
 
-def _transposed(W: Array, numbers: _Numbers) -> Array:
-    """A copy of W with each gate's block transposed."""
-    precision, blocks = numbers.source.spec.precision, (-1, *W.shape[-2:])
-    out = numbers.workspace.take("W_transposed", W.shape, precision)
-    prepare_kernel("transpose", precision)(W.reshape(blocks), out.reshape(blocks))
+def _transposed(name: str, matrices: Array, numbers: _Numbers) -> Array:
+    """A copy with the last two axes exchanged."""
+    precision, (*lead, rows, columns) = numbers.source.spec.precision, matrices.shape
+    out = numbers.workspace.take(f"{name}_transposed", (*lead, columns, rows), precision)
+    flat = matrices.reshape(-1, rows, columns), out.reshape(-1, columns, rows)
+    prepare_kernel("transpose", precision)(*flat)
     return out

@@ -34,7 +34,7 @@ def ensemble_dataset(source: Source, networks: int) -> xr.Dataset:
     by_sequence = drawn.readout_gradient.reshape(networks, window.losses, spec.batch_size, -1)
     arrays = {
         "W": np.pad(drawn.W, silent),
-        "U": drawn.U,
+        "U": drawn.U_transposed.swapaxes(2, 3),
         "b": drawn.b[:, :, list(cell.input_rows)],
         "b_recurrent": drawn.b[:, :, own_bias_gates(spec)],
         "input": _with_features(drawn.input, spec).swapaxes(1, 2),
@@ -147,7 +147,7 @@ class GivenSource:
         return Ensemble(
             W=W,
             W_transposed=np.ascontiguousarray(W.swapaxes(3, 4)),
-            U=np.ascontiguousarray(part["U"].reshape(count, K, G * n, m)),
+            U_transposed=np.ascontiguousarray(part["U"].reshape(count, K, G * n, m).swapaxes(2, 3)),
             b=b,
             input=np.ascontiguousarray(part["input"].swapaxes(1, 2)),
             initial_state=initial.reshape(count, -1, B * n),

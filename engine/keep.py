@@ -16,11 +16,11 @@ _UNTIED_NOTE = "a leading step axis when the weights are fresh at every step"
 def states(run: Run) -> Arrays:
     """The state after every measured step, slot by slot; inf where it exceeds float64."""
     first = run.window.burn_in + 1
-    count, steps, slots, _ = run.tape.state[:, first:].shape
+    count, steps, slots, _ = run.arrays.tape.state[:, first:].shape
     shape = (count, steps, slots, run.spec.batch_size, run.spec.hidden_size)
-    state = run.tape.state[:, first:].reshape(shape).astype(np.float64)
+    state = run.arrays.tape.state[:, first:].reshape(shape).astype(np.float64)
     with np.errstate(over="ignore"):
-        state = np.ldexp(state, run.tape.exponent[:, first:, None, None, None])
+        state = np.ldexp(state, run.arrays.tape.exponent[:, first:, None, None, None])
     names = slot_names(run.spec)
     return {
         name: np.ascontiguousarray(state[:, :, a].swapaxes(1, 2)) for a, name in enumerate(names)
@@ -35,7 +35,7 @@ def slot_names(spec: NetworkSpec) -> list[str]:
 def gradients(run: Run) -> Arrays:
     """dL/dW, dL/dU and dL/db; inf where they exceed float64."""
     cell, n = CELLS[run.spec.cell], run.spec.hidden_size
-    result, count = run.weight_gradient, run.count
+    result, count = run.arrays.gradient, run.count
     full = {}
     for k, name in enumerate("WUb"):
         value = getattr(result, name)
@@ -46,8 +46,6 @@ def gradients(run: Run) -> Arrays:
             value = np.ldexp(value.astype(np.float64), exponent[..., None, None])
         K, rows, columns = value.shape[1:]
         full[name] = value.reshape(count, K, rows // n, n, columns)
-    if full["U"].shape[-1] == 0:  # not driven
-        full["U"] = np.zeros((*full["U"].shape[:-1], run.spec.input_size))
     silent = [(0, 0)] * 2 + [(0, len(cell.input_only))] + [(0, 0)] * 2
     b = full["b"][..., 0]
     arrays = {

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from .arguments import (
@@ -27,7 +28,8 @@ from .ensemble import RandomSource, Source
 from .errors import InputError
 from .given import GivenSource, ensemble_dataset
 from .keep import KEEPERS
-from .plan import Plan, bytes_per_network, check_count, make_plan
+from .layout import Wanted
+from .plan import Plan, check_count, ensemble_bytes, make_plan
 from .products import PRODUCTS, result_bytes
 from .spec import NetworkSpec, check_integer
 from .status import status_of
@@ -126,8 +128,7 @@ def measure(
     else:
         count = check_integer("networks", networks, 1, LARGEST_COUNT)
         source = random_source(spec, steps, seed, inputs, burn_in, loss)
-    wanted = [*products, *(["weights"] if "gradients" in keep else [])]
-    plan = make_plan(source.spec, source.window, wanted, workers, bool(clips))
+    plan = make_plan(source.spec, source.window, Wanted.of(products, keep, bool(clip)), workers)
     variables = result_variables(source, products, keep, clip).values()
     check_count(count, result_bytes(source, variables, len(clips)))
     blocks = plan.ranges(0, count)
@@ -135,9 +136,9 @@ def measure(
     def run(block: tuple[int, int]) -> Arrays:
         return measure_block(source, *block, products, keep, clip)
 
-    with single_threaded_blas():
-        parts = _map(run, blocks, plan, progress)
-    data = results_dataset(source, parts, products, keep, clip)
+    with single_threaded_blas("jacobian" in products):
+        found = _map(run, blocks, plan, progress)
+    data = results_dataset(source, found, products, keep, clip)
     data.attrs["seed"] = seed if isinstance(source, RandomSource) else "given ensemble"
     return data
 
@@ -168,7 +169,7 @@ def sample(
     """
     count = check_integer("networks", networks, 1, LARGEST_COUNT)
     source = random_source(spec, steps, seed, inputs, burn_in, loss)
-    check_count(count, bytes_per_network(spec, source.window, ()))
+    check_count(count, ensemble_bytes(spec, source.window))
     with single_threaded_blas():
         return ensemble_dataset(source, count)
 
@@ -182,24 +183,26 @@ def measure_block(
     clip: ClipArgument = None,
 ) -> Arrays:
     """Results of a few networks, computed in the calling thread."""
-    run = Run.forward(source, first, count, _workspace)
-    run.every_term = bool("gradients" in keep or clip)
+    run = Run.of(source, first, count, Wanted.of(products, keep, bool(clip)), _workspace)
     results: Arrays = {}
-    for name in PRODUCTS:  # a fixed order: the adjoint sweep overwrites the pre-activations
-        if name in products:
-            results |= PRODUCTS[name].measure(run)
+    for name in products:
+        results |= PRODUCTS[name].measure(run)
     if clip:
-        results |= clipping(run.weight_gradient, run.spec.tied, checked_clips(clip))
+        results |= clipping(run.arrays.gradient, run.spec.tied, checked_clips(clip))
     for name in keep:
         results |= KEEPERS[name](run)
     results["status"] = status_of(run, results)
     return results
 
 
-def single_threaded_blas() -> Any:
-    """Keep BLAS to one thread: the networks are what runs in parallel here."""
-    # compiled code calls SciPy's BLAS, and a limit reaches only libraries already loaded
-    import scipy.linalg  # noqa: F401
+def single_threaded_blas(compiled: bool = True) -> Any:
+    """Keep BLAS to one thread: the networks are what runs in parallel here.
+
+    `compiled`: whether compiled code calls it, as the product ``jacobian`` does. That is SciPy's,
+    and a limit reaches only libraries already loaded.
+    """
+    if compiled:
+        import scipy.linalg  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1, user_api="blas")
@@ -210,7 +213,8 @@ def _map(
     blocks: list[tuple[int, int]],
     plan: Plan,
     progress: bool,
-) -> list[Arrays]:
+) -> Arrays:
+    """What `run` returns for all blocks, joined along the axis of the networks."""
     total = blocks[-1][0] + blocks[-1][1]
     if progress:
         from tqdm import tqdm
@@ -219,9 +223,12 @@ def _map(
     else:
         bar = nullcontext()
     with ThreadPoolExecutor(plan.workers) as executor, bar:
-        parts = []
-        for block, part in zip(blocks, executor.map(run, blocks), strict=True):
-            parts.append(part)
+        joined: Arrays = {}
+        for (first, count), part in zip(blocks, executor.map(run, blocks), strict=True):
+            for name, values in part.items():
+                if name not in joined:
+                    joined[name] = np.empty((total, *values.shape[1:]), values.dtype)
+                joined[name][first : first + count] = values
             if progress:
-                bar.update(block[1])
-    return parts
+                bar.update(count)
+    return joined

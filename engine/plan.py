@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..kernels.cells import CELLS
-from ..kernels.norms import BATCH, NORMALIZATIONS
 from .ensemble import Window
 from .errors import InputError, Shown
+from .layout import Sizes, Wanted, layout
 from .spec import NetworkSpec
 
 CHUNK_BYTES = 8 * 2**20
-"""Arrays of a chunk stay in the last-level cache from sweep to sweep. A smaller chunk would stay in
-a nearer one, but the Python around it (150 us, which one thread does at a time) weighs more: two
-threads did 1.2 to 1.3 times the work of one with 2 MiB, 1.4 to 1.7 times with 8."""
+"""Drawn numbers of a chunk, which the sweeps read from the last-level cache, and its results. The
+Python around a chunk takes 0.2 ms, which one thread does at a time: a few per cent of this."""
 
 LARGEST_CHUNK = 1024
 
@@ -30,16 +29,16 @@ class Plan:
     chunk: int
 
     def ranges(self, first: int, stop: int) -> list[tuple[int, int]]:
-        """(first network, count) of every chunk."""
-        return [(k, min(self.chunk, stop - k)) for k in range(first, stop, self.chunk)]
+        """(first network, count) of every chunk: as many for each worker, equal but for one."""
+        total = stop - first
+        pieces = -(-total // self.chunk)
+        pieces = min(total, -(-pieces // self.workers) * self.workers)
+        ends = [first + total * k // pieces for k in range(pieces + 1)]
+        return [(k, after - k) for k, after in itertools.pairwise(ends)]
 
 
 def make_plan(
-    spec: NetworkSpec,
-    window: Window,
-    products: Sequence[str],
-    workers: int | None = None,
-    clips: bool = False,
+    spec: NetworkSpec, window: Window, wanted: Wanted, workers: int | None = None
 ) -> Plan:
     """Choose the chunk size and the number of workers.
 
@@ -48,17 +47,17 @@ def make_plan(
     InputError
         If a single network does not fit into the memory budget.
     """
-    need = bytes_per_network(spec, window, products, clips)
+    each, shared = chunk_bytes(spec, window, wanted)
     budget = memory_budget()
-    if need > budget:
-        size = f"{need / 2**30:.1f} GiB for one network"
+    if each + shared > budget:
+        size = f"{(each + shared) / 2**30:.1f} GiB for one network"
         raise InputError(
             "hidden_size and steps", Shown(size), f"at most {budget / 2**30:.1f} GiB of memory"
         )
-    wanted = workers or available_cores()
+    most = workers or available_cores()
     return Plan(
-        workers=max(1, min(wanted, budget // need)),
-        chunk=int(max(1, min(CHUNK_BYTES // need, LARGEST_CHUNK))),
+        workers=max(1, min(most, budget // (each + shared))),
+        chunk=int(max(1, min(CHUNK_BYTES // each, LARGEST_CHUNK))),
     )
 
 
@@ -79,25 +78,23 @@ def memory_budget() -> int:
     return int(0.4 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
-def bytes_per_network(
-    spec: NetworkSpec, window: Window, products: Sequence[str], clips: bool = False
-) -> int:
-    """Memory of one network: its weights, its tape and the work space of the products."""
-    cell = CELLS[spec.cell]
-    S, G, P = len(cell.slots), len(cell.gates), cell.rows
-    norm = NORMALIZATIONS[spec.normalization]
-    Q = cell.recurrent + G if norm.separate else P
-    n, m, B, T = spec.hidden_size, spec.input_size, spec.batch_size, window.total
-    K = 1 if spec.tied else T
-    numbers = K * n * (2 * cell.recurrent * n + G * m + P) + B * n * window.losses
-    drive = 0 if B == 1 and Q == G else G
-    numbers += T * B * (m + n * (drive + Q + S * P + S * S + S + (2 * Q if norm.kind else 0)))
-    if "weights" in products:
-        numbers += T * B * (max(n, m) + P * n) + (G * n * (n + m) if spec.tied else 0)
-    if "jacobian" in products:
-        coupled = B if norm.kind == BATCH else 1
-        numbers += (2 + cell.recurrent + 2 + 4) * (S * coupled * n) ** 2
-    need = int(numbers * np.dtype(spec.precision).itemsize)
-    if clips:  # all gradients, where weights are fresh at every step too, and copies of them
-        need += 7 * 8 * K * n * (cell.recurrent * n + G * m + P)
-    return need
+def ensemble_bytes(spec: NetworkSpec, window: Window) -> int:
+    """Memory of the drawn numbers of one network."""
+    s = Sizes(spec, window)
+    numbers = s.K * s.n * (2 * s.R * s.n + s.G * s.m + s.P)
+    numbers += s.B * (s.n * (s.S + window.losses) + s.T * s.m)
+    return int(numbers * np.dtype(spec.precision).itemsize)
+
+
+def chunk_bytes(spec: NetworkSpec, window: Window, wanted: Wanted) -> tuple[int, int]:
+    """Memory that every network of a chunk takes, and what they use one after the other."""
+    width = np.dtype(spec.precision).itemsize
+    each, shared = ensemble_bytes(spec, window), 0
+    parts = layout(spec, window, wanted)
+    for fields in parts.values():
+        for field in fields.values():
+            need = math.prod(field.shape) * (4 if field.exponent else width)
+            each, shared = (each + need, shared) if field.each else (each, shared + need)
+    if wanted.gradients:  # copies of them in float64
+        each += 6 * 8 * sum(math.prod(parts["gradient"][name].shape) for name in "WUb")
+    return each, shared

@@ -1,7 +1,8 @@
 """The quantities that can be measured: each a function from a chunk that was run to arrays.
 
-A product names its variables (dims, units, long name) and fills them for one chunk. Norms arrive
-from the kernels as square * 4^exponent and leave as float64 logarithms.
+A product names its variables (dims, units, long name) and fills them from what the sweeps of
+`layout.SWEEPS` left of a chunk. Norms arrive from the kernels as square * 4^exponent and leave as
+float64 logarithms.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..kernels.cells import CELLS
-from ..kernels.contract import Array, JacobianProduct, Visited
-from ..kernels.norms import BATCH
+from ..kernels.contract import Array
+from ..kernels.library import log_norms_kernel
 from .chunk import Run
 from .clip import VARIABLES as CLIP_VARIABLES
 from .ensemble import Source
@@ -23,20 +24,14 @@ from .variable import Arrays, Variable
 
 def log_norm(square: Array, exponent: Array) -> Array:
     """Ln of sqrt(square * 4^exponent), in float64; -inf for zero."""
-    with np.errstate(divide="ignore"):
-        return 0.5 * np.log(square.astype(np.float64)) + math.log(2) * exponent
+    out = np.empty(square.shape)
+    log_norms_kernel()(square.reshape(-1), exponent.reshape(-1), out.reshape(-1))
+    return out
 
 
 def trajectory(run: Run) -> Arrays:
     """Activation derivatives at the visited states, and the variance of the state."""
-    T, B = run.window.steps, run.spec.batch_size
-    visited = Visited(
-        derivative=run.take("visited.derivative", 3),
-        variance=run.take("visited.variance", T, B),
-        exponent=run.take("visited.exponent", T, dtype=np.int32),
-    )
-    branch = run.real(run.spec.branch)
-    run.launch("trajectory", run.window.burn_in, run.wiring, run.tape, branch, visited)
+    visited = run.arrays.visited
     with np.errstate(over="ignore"):  # the variance itself may exceed float64: inf then
         variance = np.ldexp(visited.variance.astype(np.float64), 2 * visited.exponent[..., None])
         variance = variance.mean(axis=2)
@@ -51,9 +46,10 @@ def trajectory(run: Run) -> Arrays:
 
 def gradient(run: Run) -> Arrays:
     """Norm of the gradient against lag, its rate and its horizon."""
-    log = log_norm(run.adjoint.square, run.adjoint.exponent)
+    sweep = run.arrays.adjoint
+    log = log_norm(sweep.square, sweep.exponent)
     with np.errstate(invalid="ignore"):  # a gradient that is zero throughout: status says so
-        log = log - log[:, :1]
+        log -= log[:, :1].copy()
         skipped = run.window.burn_in
         rate = (log[:, -1] - log[:, skipped]) / (run.window.steps - 1 - skipped)
     with np.errstate(divide="ignore"):
@@ -63,7 +59,7 @@ def gradient(run: Run) -> Arrays:
 
 def weights(run: Run) -> Arrays:
     """Norms of the BPTT gradient and of its terms."""
-    result = run.weight_gradient
+    result = run.arrays.gradient
     terms = log_norm(result.square, result.exponent)
     if run.spec.tied:
         total = log_norm(result.sum_square, result.sum_exponent)
@@ -80,28 +76,7 @@ def weights(run: Run) -> Arrays:
 
 def jacobian(run: Run) -> Arrays:
     """Norms of the explicit product of step Jacobians, and its singular values."""
-    T, R = run.window.steps, run.ensemble.W.shape[2]
-    S, B, n = run.ensemble.initial_state.shape[1], run.spec.batch_size, run.spec.hidden_size
-    group = B if run.wiring.norm == BATCH else 1
-    C, size = B // group, S * group * n
-    product = JacobianProduct(
-        frobenius_square=run.take("jacobian.frobenius", C, T),
-        spectral=run.take("jacobian.spectral", C, T),
-        exponent=run.take("jacobian.exponent", C, T, dtype=np.int32),
-        singular_square=run.take("jacobian.singular", C, size),
-        singular_exponent=run.take("jacobian.singular_exponent", C, size, dtype=np.int32),
-        tangent=run.take("jacobian.tangent", 2, S, size, group * n),
-        product=run.take("jacobian.product", R, size, group * n),
-        rows=run.take("jacobian.rows", 2, size, size),
-        row_exponent=run.take("jacobian.row_exponent", size, dtype=np.int32),
-        qr=run.take("jacobian.qr", 4, size, size),
-        swaps=run.take("jacobian.swaps", 2, size, dtype=np.int32),
-    )
-    for array in (product.frobenius_square, product.spectral, product.singular_square):
-        array[:] = np.nan  # what an overflow leaves
-    for array in (product.exponent, product.singular_exponent):
-        array[:] = 0
-    run.launch("jacobian", run.window.burn_in, run.ensemble, run.wiring, run.tape, product)
+    product = run.arrays.jacobian
     frobenius = log_norm(product.frobenius_square, product.exponent)
     spectral = log_norm(product.spectral.astype(np.float64) ** 2, product.exponent)
     singular = log_norm(product.singular_square, product.singular_exponent)
@@ -109,7 +84,7 @@ def jacobian(run: Run) -> Arrays:
         frobenius = 0.5 * np.logaddexp.reduce(2 * frobenius, axis=1)
     return {
         "log_jacobian_norm": np.stack((frobenius, spectral.max(axis=1)), axis=1),
-        "log_singular_value": -np.sort(-singular.reshape(run.count, C * size), axis=1),
+        "log_singular_value": -np.sort(-singular.reshape(run.count, -1), axis=1),
     }
 
 

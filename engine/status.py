@@ -23,20 +23,21 @@ bad_input : NaN or infinity among the given weights, states or inputs.
 
 def status_of(run: Run, results: Arrays) -> Array:
     """Status code of every network of a chunk, from its sweeps and its results."""
-    overflow = ~_finite(run.tape.state[:, -1])
-    if run.wiring.norm and CELLS[run.spec.cell].gated:  # see `kernels.bodies.forward`
-        overflow |= run.tape.exponent.max(axis=1) > FORMATS[run.spec.precision]["SCALE_LIMIT"]
+    tape, square = run.arrays.tape, run.arrays.adjoint.square
+    overflow = ~_finite(tape.end)
+    if run.setting.wiring.norm and CELLS[run.spec.cell].gated:  # see `kernels.bodies.forward`
+        overflow |= tape.largest_exponent[:, 0] > FORMATS[run.spec.precision]["SCALE_LIMIT"]
     dead = np.zeros(run.count, bool)
-    if run.has_adjoint:
-        overflow |= ~_finite(run.adjoint.square)
-        dead = (run.adjoint.square == 0).any(axis=1)
+    if square.size > 0:
+        overflow |= ~np.isfinite(square.max(axis=1))  # of NaN and numbers, NaN
+        dead = square.min(axis=1) == 0
     if "log_jacobian_norm" in results:
         overflow |= ~(results["log_jacobian_norm"] < np.inf).all(axis=(1, 2))
     codes = np.full(run.count, STATUS["ok"], np.int8)
     codes[dead] = STATUS["dead"]
     codes[overflow] = STATUS["overflow"]
     if run.given:
-        finite = [_finite(a) for a in run.ensemble if a.size]
+        finite = [_finite(a) for a in run.arrays.ensemble if a.size]
         codes[~np.logical_and.reduce(finite)] = STATUS["bad_input"]
     return codes
 

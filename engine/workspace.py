@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..kernels.contract import Array
+
+T = TypeVar("T")
 
 CACHE_LINE = 64
 """Bytes; where an array starts with one, no load of a vector crosses two (7 % of a sweep)."""
@@ -24,6 +27,7 @@ class Workspace(threading.local):
     def __init__(self) -> None:
         self._buffers: dict[str, Array] = {}
         self._taken: dict[str, tuple[tuple[object, ...], Array]] = {}
+        self._last: tuple[tuple[object, int], Any] | None = None
 
     def take(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         """An uninitialised C-contiguous array of the given shape."""
@@ -32,6 +36,13 @@ class Workspace(threading.local):
         if last is None or last[0] != wanted:
             last = self._taken[name] = (wanted, self._cut(name, shape, np.dtype(dtype)))
         return last[1]
+
+    def again(self, key: tuple[object, int], build: Callable[[], T]) -> T:
+        """What `build` returned when it was called last, if that was for the same key."""
+        if self._last is None or self._last[0][0] is not key[0] or self._last[0][1] != key[1]:
+            self._last = (key, build())
+        last: T = self._last[1]
+        return last
 
     def _cut(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         wanted = math.prod(shape) * dtype.itemsize

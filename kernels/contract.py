@@ -14,9 +14,14 @@ Pre-activations. The rows 0, ..., R - 1 of z receive the recurrent terms W h of 
 read h. The input term U x of a gate is added to the same row, or has a row of its own after those
 (see `Cell`).
 
-Axes, in this order wherever they occur: network N, step T, slot S, gate G or row P, units B n
-(sequence by sequence, in one axis, so that a cell is applied to all of them in one loop). m is the
-number of input features; K is 1 for tied weights and T for fresh weights at every step.
+Axes, in this order wherever they occur: step T, slot S, gate G or row P, units B n (sequence by
+sequence, in one axis, so that a cell is applied to all of them in one loop). m is the number of
+input features; K is 1 for tied weights and T for fresh weights at every step.
+
+A sweep is written for one network: ``body(setting, network)``, `network` a `Chunk` of its arrays
+with the axes given below. The arrays of a whole chunk have an axis more in front: a length for each
+network; or length 1 for what networks use one after the other, so that it stays in the cache from
+sweep to sweep.
 """
 
 from __future__ import annotations
@@ -28,6 +33,10 @@ from typing import Any, NamedTuple
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+
+PARAMETERS = 1
+"""Numbers that any cell's equations may read; one type of tuple for all, so that sweeps that know
+no cell are compiled once."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +101,13 @@ class Ensemble(NamedTuple):
     lag axis: 1 for a loss at the last step only, T for a loss at every step.
     """
 
-    W: Array  # (N, K, R, n, n)
-    W_transposed: Array  # (N, K, R, n, n): each gate's block transposed
-    U: Array  # (N, K, G n, m)
-    b: Array  # (N, K, P, n)
-    input: Array  # (N, T, B, m)
-    initial_state: Array  # (N, S, B n)
-    readout_gradient: Array  # (N, lag, B n): dL/dh
+    W: Array  # (K, R, n, n)
+    W_transposed: Array  # (K, R, n, n): each gate's block transposed
+    U_transposed: Array  # (K, m, G n)
+    b: Array  # (K, P, n)
+    input: Array  # (T, B, m)
+    initial_state: Array  # (S, B n)
+    readout_gradient: Array  # (lag, B n): dL/dh
 
 
 class Wiring(NamedTuple):
@@ -115,6 +124,17 @@ class Wiring(NamedTuple):
     norm_scale: Any  # gamma
 
 
+class Setting(NamedTuple):
+    """What the networks of a chunk have in common."""
+
+    wiring: Wiring
+    activation: int  # its position among those of the cell; 0 for a cell that has none
+    parameters: Any  # PARAMETERS numbers
+    skip: Any
+    branch: Any  # h' = skip h + branch f(net, h)
+    burn_in: int  # steps before the measured window
+
+
 class Tape(NamedTuple):
     """What a forward sweep leaves behind: all that the other sweeps need.
 
@@ -122,48 +142,50 @@ class Tape(NamedTuple):
     homogeneous activation would over- or underflow.
     """
 
-    net: Array  # (N, T, Q, B n): the terms, then the pre-activations in the rows below P
-    dz: Array  # (N, T, S, P, B n)
-    ds: Array  # (N, T, S, S, B n)
-    state: Array  # (N, T + 1, S, B n)
-    exponent: Array  # (N, T + 1), int32
-    normalised: Array  # (N, T, Q, B n): terms of mean 0 and variance 1; empty without a norm
-    gain: Array  # (N, T, Q, n or B): gamma / s, the norm's derivative before its projection
-    drive: Array  # (N, T B, G n): work space; empty where U x is written to net at once
-    work: Array  # (N, 2, n): work space
+    net: Array  # (T, Q, B n): the terms, then the pre-activations in the rows below P
+    dz: Array  # (T, S, P, B n)
+    ds: Array  # (T, S, S, B n)
+    state: Array  # (T + 1, S, B n)
+    exponent: Array  # (T + 1), int32
+    normalised: Array  # (T, Q, B n): terms of mean 0 and variance 1; empty without a norm
+    gain: Array  # (T, Q, n or B): gamma / s, the norm's derivative before its projection
+    drive: Array  # (T B, G n): work space; empty where U x is written to net at once
+    work: Array  # (2, n): work space
+    end: Array  # (1,): size of the last state; NaN or infinite after an overflow
+    largest_exponent: Array  # (1,), int32
 
 
 class Adjoint(NamedTuple):
     """Results of a backward sweep; lag 0 is the last step."""
 
-    cotangent: Array  # (N, 2, S, B n): work space
-    delta: Array  # (N, R, B n): work space
-    square: Array  # (N, lag): |dL/dnet|^2 = square * 4**exponent
-    exponent: Array  # (N, lag), int32; dL/dnet = tape.net * 2**exponent
+    cotangent: Array  # (2, S, B n): work space
+    delta: Array  # (R, B n): work space
+    square: Array  # (lag,): |dL/dnet|^2 = square * 4**exponent
+    exponent: Array  # (lag,), int32; dL/dnet = tape.net * 2**exponent
 
 
 class WeightGradient(NamedTuple):
     """The BPTT sum and its terms; the axis of length 3 is W, U, b."""
 
-    W: Array  # (N, K', R n, n), K' = 1: the sum, T: every term, 0: norms only
-    U: Array  # (N, K', G n, m)
-    b: Array  # (N, K', P n, 1)
-    sum_square: Array  # (N, 3): |sum|^2 = sum_square * 4**sum_exponent
-    sum_exponent: Array  # (N, 3), int32; the gradient is W * 2**sum_exponent
-    square: Array  # (N, 3, lag): |term|^2 = square * 4**exponent
-    exponent: Array  # (N, 3, lag), int32
-    delta: Array  # (N, lag B P n): work space; empty where tape.net serves as it is
-    passed: Array  # (N, B n): work space
-    rows: Array  # (N, lag B max(n, m, 1)): work space
-    step_exponent: Array  # (N, lag), int32: work space
+    W: Array  # (K', R n, n), K' = 1: the sum, T: every term, 0: norms only
+    U: Array  # (K', G n, m)
+    b: Array  # (K', P n, 1)
+    sum_square: Array  # (3,): |sum|^2 = sum_square * 4**sum_exponent
+    sum_exponent: Array  # (3,), int32; the gradient is W * 2**sum_exponent
+    square: Array  # (3, lag): |term|^2 = square * 4**exponent
+    exponent: Array  # (3, lag), int32
+    delta: Array  # (lag B P n,): work space; empty where tape.net serves as it is
+    passed: Array  # (B n,): work space
+    rows: Array  # (lag B max(n, m, 1),): work space
+    step_exponent: Array  # (lag,), int32: work space
 
 
 class Visited(NamedTuple):
     """Summary of a forward sweep."""
 
-    derivative: Array  # (N, 3): mean, mean square, largest magnitude
-    variance: Array  # (N, lag, B): variance of h = variance * 4**exponent
-    exponent: Array  # (N, lag), int32
+    derivative: Array  # (3,): mean, mean square, largest magnitude
+    variance: Array  # (lag, B): variance of h = variance * 4**exponent
+    exponent: Array  # (lag,), int32
 
 
 class JacobianProduct(NamedTuple):
@@ -173,14 +195,25 @@ class JacobianProduct(NamedTuple):
     sequences), others one each (C = B, D = 1); M = S D n.
     """
 
-    frobenius_square: Array  # (N, C, lag): squared norm = frobenius_square * 4**exponent
-    spectral: Array  # (N, C, lag): norm = spectral * 2**exponent
-    exponent: Array  # (N, C, lag), int32
-    singular_square: Array  # (N, C, M): squared singular value = singular_square * 4**...
-    singular_exponent: Array  # (N, C, M), int32
-    tangent: Array  # (N, 2, S, M, D n): work space
-    product: Array  # (N, R, M, D n): work space
-    rows: Array  # (N, 2, M, M): work space
-    row_exponent: Array  # (N, M), int32: work space
-    qr: Array  # (N, 4, M, M): work space
-    swaps: Array  # (N, 2, M), int32: work space
+    frobenius_square: Array  # (C, lag): squared norm = frobenius_square * 4**exponent
+    spectral: Array  # (C, lag): norm = spectral * 2**exponent
+    exponent: Array  # (C, lag), int32
+    singular_square: Array  # (C, M): squared singular value = singular_square * 4**...
+    singular_exponent: Array  # (C, M), int32
+    tangent: Array  # (2, S, M, D n): work space
+    product: Array  # (R, M, D n): work space
+    rows: Array  # (2, M, M): work space
+    row_exponent: Array  # (M,), int32: work space
+    qr: Array  # (4, M, M): work space
+    swaps: Array  # (2, M), int32: work space
+
+
+class Chunk(NamedTuple):
+    """Networks and what the sweeps leave of them; results that nobody asked for are empty."""
+
+    ensemble: Ensemble
+    tape: Tape
+    adjoint: Adjoint
+    gradient: WeightGradient
+    visited: Visited
+    jacobian: JacobianProduct

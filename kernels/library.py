@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
 
 from . import prepare, random
 from .bodies.adjoint import adjoint
@@ -12,34 +17,72 @@ from .bodies.jacobian import jacobian
 from .bodies.trajectory import trajectory
 from .bodies.weights import weights
 from .cells import CELLS
+from .contract import Chunk, Setting
+from .logarithms import log_norms
 from .precision import FORMATS
 from .specialise import specialise, switch
 from .targets import cpu
+from .targets.calls import address, flat
 from .targets.product import add_product
 
-LINEAR_BODIES: dict[str, Callable[..., None]] = {
-    body.__name__: body for body in (adjoint, weights, trajectory, jacobian)
+LINEAR_SWEEPS: dict[str, Callable[..., None]] = {
+    body.__name__: body for body in (trajectory, jacobian, adjoint, weights)
 }
-"""Bodies that run on a tape and know no cell: one compiled kernel each serves all of them."""
+"""What runs on the tape of a forward sweep and knows no cell, so that one compiled function each
+serves all of them; in the order in which they run: `adjoint` overwrites the pre-activations, and
+`weights` wants what it leaves."""
 
-BINDINGS = {name: {**names, "add_product": add_product} for name, names in FORMATS.items()}
+TARGET = {"add_product": add_product, "flat": flat}
+BINDINGS = {name: names | TARGET for name, names in FORMATS.items()}
 """What the sources of the sweeps leave open, per precision."""
 
 PREPARATIONS: dict[str, Callable[..., None]] = {
     function.__name__: function for function in (prepare.transpose, prepare.to_unit_length)
 }
 
+_loops: dict[str, _Loop] = {}
+_compiling = threading.RLock()
+
 PAIRS = {"normal": random.normal_pair, "uniform": random.symmetric_pair}
 TILES = {"float64": (random.uniform_double, 2), "float32": (random.uniform_single, 4)}
 
 
-@cache
-def forward_kernel(cell: str, precision: str) -> Callable[..., None]:
-    """The forward sweep of an architecture.
+def run_sweeps(
+    cell: str, precision: str, sweeps: Iterable[str], networks: int, setting: Setting, chunk: Chunk
+) -> None:
+    """Run every network of a chunk forward, and then through some of `LINEAR_SWEEPS`."""
+    with _compiling:
+        if precision not in _loops:
+            _loops[precision] = _Loop(precision, setting, chunk)
+        loop = _loops[precision]
+        bodies = [loop.address("forward", cell)]
+        bodies += [loop.address(name) for name in LINEAR_SWEEPS if name in sweeps]
+    loop.launch(networks, np.array(bodies), setting, chunk)
 
-    Call it as ``kernel(networks, ensemble, wiring, tape, case, parameters, skip, branch)``;
-    `case` is the position of the activation in the cell's table (0 for a cell that has none).
-    """
+
+class _Loop:
+    """The loop over networks, and the sweeps compiled for it, of one precision."""
+
+    def __init__(self, precision: str, setting: Setting, chunk: Chunk) -> None:
+        self.precision, self.kinds = precision, (numba.typeof(setting), numba.typeof(chunk))
+        launch: Any = specialise(cpu.launch, precision)
+        launch.compile((numba.intp, numba.int64[::1], *self.kinds))
+        # sweeps are compiled for these types alone: arrays of another kind must not reach them
+        launch.disable_compile()
+        self.launch = launch
+        self.addresses: dict[tuple[str, ...], int] = {}
+
+    def address(self, *sweep: str) -> int:
+        """Where a sweep is; it is compiled, or loaded, when it is asked for first."""
+        if sweep not in self.addresses:
+            source = {"forward": forward_sweep}.get(sweep[0], linear_sweep)
+            body = source(sweep[-1], self.precision)
+            self.addresses[sweep] = address(body, *self.kinds)
+        return self.addresses[sweep]
+
+
+def forward_sweep(cell: str, precision: str) -> Callable[..., None]:
+    """The forward sweep of an architecture."""
     chosen, formats = CELLS[cell], BINDINGS[precision]
     equations = {"step": chosen.step, "linearise": chosen.linearise}
     variants = {name: {"phi": phi} for name, phi in chosen.activations.items()} or {"only": {}}
@@ -55,15 +98,12 @@ def forward_kernel(cell: str, precision: str) -> Callable[..., None]:
         for name, phi in variants.items()
     ]
     suffix = f"{cell}_{precision}"
-    bound = specialise(forward, suffix, entry=False, apply_cell=switch(cases, 6, suffix), **formats)
-    return specialise(cpu.launch, f"forward_{suffix}", body=bound)
+    return specialise(forward, suffix, apply_cell=switch(cases, 6, suffix), **formats)
 
 
-@cache
-def kernel(name: str, precision: str) -> Callable[..., None]:
-    """A kernel of `LINEAR_BODIES`; call it as ``kernel(networks, *arguments of the body)``."""
-    bound = specialise(LINEAR_BODIES[name], precision, entry=False, **BINDINGS[precision])
-    return specialise(cpu.launch, f"{name}_{precision}", body=bound)
+def linear_sweep(name: str, precision: str) -> Callable[..., None]:
+    """One of `LINEAR_SWEEPS`."""
+    return specialise(LINEAR_SWEEPS[name], precision, **BINDINGS[precision])
 
 
 @cache
@@ -84,3 +124,9 @@ def fill_kernel(distribution: str, precision: str) -> Callable[..., None]:
 def prepare_kernel(name: str, precision: str) -> Callable[..., None]:
     """A function of `prepare`, compiled."""
     return specialise(PREPARATIONS[name], precision, **FORMATS[precision])
+
+
+@cache
+def log_norms_kernel() -> Callable[..., None]:
+    """`logarithms.log_norms` for squares of either precision."""
+    return specialise(log_norms, "float64", **FORMATS["float64"])

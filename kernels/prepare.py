@@ -8,21 +8,21 @@ from .precision import real
 
 
 def transpose(matrices, out):
-    """Out[k] = matrices[k] transposed, for square matrices (count, n, n).
+    """Out[k] = matrices[k] transposed; (count, rows, columns).
 
     Eight rows are read at a time, so that what is written together fills a cache line.
     """
-    count, n, _ = matrices.shape
+    count, rows, columns = matrices.shape
     for k in range(count):
         source, target = matrices[k], out[k]
-        for i in range(0, n - 7, 8):
-            rows = source[i : i + 8]
-            for j in range(n):
+        for i in range(0, rows - 7, 8):
+            eight = source[i : i + 8]
+            for j in range(columns):
                 together = target[j, i : i + 8]
                 for r in range(8):
-                    together[r] = rows[r, j]
-        for i in range(n - n % 8, n):
-            for j in range(n):
+                    together[r] = eight[r, j]
+        for i in range(rows - rows % 8, rows):
+            for j in range(columns):
                 target[j, i] = source[i, j]
 
 

@@ -9,6 +9,7 @@ name of its own is found by the next process.
 
 from __future__ import annotations
 
+import dis
 import threading
 import types
 from collections.abc import Callable, Sequence
@@ -39,13 +40,16 @@ ALLOCATING = ("gemm", "spectral_norm")
 else is compiled without: an allocation does not compile there, and no view of an array is counted
 (two locked instructions each; they took half of a step of 16 units)."""
 
-BODIES = ("forward", "adjoint", "weights", "trajectory", "jacobian")
-CALLED = (*BODIES, "apply_equations", "gemm")
+SWEEPS = ("forward", "adjoint", "weights", "trajectory", "jacobian")
+"""Entries that Python does not call, but a compiled loop, by address."""
+
+CALLED = ("apply_equations", "gemm", "multiply", "collect", "add_up")
 """Inner functions that stay functions. The others are inlined: a call hands over every field of
-every array, a few hundred numbers for a tape, which costs a third of a step of 16 units."""
+every array, a few hundred numbers for a tape, which costs a third of a step of 16 units. What is
+called only a few times a network need not be compiled several times."""
 
 INNER_FLAGS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""Nobody calls an inner function from Python; leaving out its wrappers saves compile time."""
+"""Without the wrappers by which Python and C call a function: they take time to compile."""
 
 _compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
 _building = threading.RLock()
@@ -65,7 +69,8 @@ def specialise(
         Distinguishes this binding from others of the same function; it enters the name under
         which the compiled code is cached, so it must be the same in every process.
     entry
-        Whether the function is called from Python; such functions are cached on disk.
+        Whether the function is called from Python or by its address; such functions are cached
+        on disk.
     **bindings
         Values of global names; a kernel function given as value is specialised too.
 
@@ -91,7 +96,8 @@ def _flags(function: Callable[..., Any], entry: bool) -> dict[str, Any]:
     return {
         **COMMON_FLAGS,
         **(SCALAR_FLAGS if scalar else SWEEP_FLAGS),
-        **(ENTRY_FLAGS if entry else INNER_FLAGS),
+        **(ENTRY_FLAGS if entry else {}),
+        **(INNER_FLAGS if not entry or name in SWEEPS else {}),
         "forceinline": inlined,
         "_nrt": allocating or name in ALLOCATING,
     }
@@ -101,7 +107,7 @@ def _rebuild(
     function: Callable[..., Any], suffix: str, bindings: dict[str, Any]
 ) -> types.FunctionType:
     scope = dict(function.__globals__)
-    for name in set(function.__code__.co_names) & (set(scope) | set(bindings)):
+    for name in _globals_of(function) & (set(scope) | set(bindings)):
         value = bindings.get(name, scope.get(name))
         if isinstance(value, types.FunctionType) and value.__module__.startswith(PACKAGE):
             value = specialise(value, suffix, entry=False, **bindings)
@@ -110,6 +116,11 @@ def _rebuild(
     rebuilt = types.FunctionType(function.__code__, scope, name, function.__defaults__)
     rebuilt.__module__, rebuilt.__qualname__ = function.__module__, name
     return rebuilt
+
+
+def _globals_of(function: Callable[..., Any]) -> set[str]:
+    """Names of globals that a function reads; names of attributes may be the same."""
+    return {i.argval for i in dis.get_instructions(function) if i.opname == "LOAD_GLOBAL"}
 
 
 def switch(cases: Sequence[Callable[..., Any]], arity: int, suffix: str) -> Callable[..., Any]:

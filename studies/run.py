@@ -58,7 +58,8 @@ def run_sweep(sweep: Sweep, folder: Path, workers: int | None = None) -> xr.Data
         unit_scale=True,
         disable=None,  # silent unless on a terminal
     )
-    with single_threaded_blas(), ThreadPoolExecutor(workers) as executor, bar:
+    compiled = "jacobian" in sweep.study.products
+    with single_threaded_blas(compiled), ThreadPoolExecutor(workers) as executor, bar:
         run_cells(missing, executor, 2 * workers, finished, bar.update)
     seconds = time.perf_counter() - started
     data = collect(sweep, [s for s in (found[cell.key] for cell in sweep.cells) if s is not None])

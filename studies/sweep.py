@@ -20,6 +20,7 @@ from ..engine import (
     Array,
     InputError,
     NetworkSpec,
+    Wanted,
     kernel_digest,
     make_plan,
     measure_block,
@@ -173,7 +174,8 @@ class Task:
         """Measure the block in the calling thread."""
         cell, study = self.cell, self.cell.sweep.study
         source = cell.source()
-        plan = make_plan(cell.spec, source.window, study.products, 1, bool(study.clip))
+        wanted = Wanted.of(study.products, clip=bool(study.clip))
+        plan = make_plan(cell.spec, source.window, wanted, 1)
         parts = [
             measure_block(source, first, count, study.products, clip=study.clip)
             for first, count in plan.ranges(self.first, self.first + self.count)
@@ -203,8 +205,8 @@ def check(sweep: Sweep, workers: int) -> int:
     InputError
         For the first cell that cannot be run.
     """
-    products, clips = sweep.study.products, bool(sweep.study.clip)
-    plans = [make_plan(c.spec, c.source().window, products, workers, clips) for c in sweep.cells]
+    wanted = Wanted.of(sweep.study.products, clip=bool(sweep.study.clip))
+    plans = [make_plan(c.spec, c.source().window, wanted, workers) for c in sweep.cells]
     if not plans:
         raise InputError("grid", dict(sweep.grid), "at least one value on every axis")
     return min(plan.workers for plan in plans)

@@ -18,44 +18,39 @@ from ..precision import RESCALE_AT, real
 from ..targets.cpu import add_product, barrier, lanes, normalise, scale, square_norm
 
 
-def adjoint(k, first, ensemble, wiring, tape, sweep):
-    """Back-propagate through the steps `first` and later; overwrites ``tape.net`` by dL/dnet.
+def adjoint(setting, network):
+    """Back-propagate through the measured window; overwrites ``tape.net`` by dL/dnet.
 
     Parameters
     ----------
-    k : int
-        Network within the chunk.
-    first : int
-        First step of the measured window.
-    ensemble : Ensemble
-    wiring : Wiring
-    tape : Tape
-        Of a forward sweep.
-    sweep : Adjoint
-        Filled for network k.
+    setting : Setting
+    network : Chunk
+        After the forward sweep.
     """
-    cotangent, previous = sweep.cotangent[k, 0], sweep.cotangent[k, 1]
+    ensemble, wiring = network.ensemble, setting.wiring
+    tape, sweep = network.tape, network.adjoint
+    cotangent, previous = sweep.cotangent[0], sweep.cotangent[1]
     cotangent[:] = real(0.0)
-    steps, own = tape.net.shape[1], tape.dz.shape[3]
-    last = ensemble.W.shape[1] - 1
+    steps, own = tape.net.shape[0], tape.dz.shape[2]
+    last = ensemble.W.shape[0] - 1
     exponent = 0
-    for lag in range(steps - first):
+    for lag in range(steps - setting.burn_in):
         t = steps - 1 - lag
-        if lag < ensemble.readout_gradient.shape[1]:
-            exponent = add_loss(ensemble.readout_gradient[k, lag], cotangent, exponent)
-        net = tape.net[k, t, :own]
-        pull_to_net(tape.dz[k, t], cotangent, net)
-        pull_to_state(tape.ds[k, t], cotangent, previous)
+        if lag < ensemble.readout_gradient.shape[0]:
+            exponent = add_loss(ensemble.readout_gradient[lag], cotangent, exponent)
+        net = tape.net[t, :own]
+        pull_to_net(tape.dz[t], cotangent, net)
+        pull_to_state(tape.ds[t], cotangent, previous)
         barrier()
         delta = net
         if wiring.norm != 0:
-            delta = sweep.delta[k]
-            pull_through_norm(k, t, wiring, tape, delta)
-        pull_to_sources(t, ensemble.W[k, min(t, last)], delta, previous[0])
+            delta = sweep.delta
+            pull_through_norm(t, wiring, tape, delta)
+        pull_to_sources(t, ensemble.W[min(t, last)], delta, previous[0])
         barrier()
         square, shift = safe_square_norm(net, wiring.input_row)
-        sweep.square[k, lag] = square
-        sweep.exponent[k, lag] = exponent + shift
+        sweep.square[lag] = square
+        sweep.exponent[lag] = exponent + shift
         cotangent, previous = previous, cotangent
         exponent += normalise(cotangent)
 
@@ -66,15 +61,15 @@ def pull_to_sources(t, W, delta, previous):
         add_product(delta[g], W[g], previous, t % 2 == 1)
 
 
-def pull_through_norm(k, t, wiring, tape, delta):
+def pull_through_norm(t, wiring, tape, delta):
     """Gradient with respect to the recurrent terms, of which there are as many as rows of delta."""
     for g in range(delta.shape[0]):
         for i in lanes(delta.shape[1]):
-            delta[g, i] = tape.net[k, t, g, i]
-        unit, gain = tape.normalised[k, t, g], tape.gain[k, t, g]
-        project(wiring.norm, delta[g], unit, gain, tape.work[k])
-    if tape.exponent[k, t] > 0:  # the gain is that of terms in units of 2^exponent
-        scale(delta, power_of_two(-tape.exponent[k, t]))
+            delta[g, i] = tape.net[t, g, i]
+        unit, gain = tape.normalised[t, g], tape.gain[t, g]
+        project(wiring.norm, delta[g], unit, gain, tape.work)
+    if tape.exponent[t] > 0:  # the gain is that of terms in units of 2^exponent
+        scale(delta, power_of_two(-tape.exponent[t]))
 
 
 def safe_square_norm(net, input_row):

@@ -20,44 +20,51 @@ from ..cells.rnn import linearise, step
 from ..math import power_of_two
 from ..norms import normalise as apply_norm
 from ..precision import RESCALE_AT, SCALE_LIMIT, real
-from ..targets.cpu import add_product, barrier, gemm, lanes, magnitude, normalise, scale
+from ..targets.cpu import add_product, barrier, lanes, magnitude, multiply, normalise, scale
 
 
-def forward(k, ensemble, wiring, tape, case, parameters, skip, branch):
-    """Run network k through all its steps and fill its part of the tape.
+def forward(setting, network):
+    """Run a network through all its steps and fill its tape.
 
     Parameters
     ----------
-    k : int
-        Network within the chunk.
-    ensemble : Ensemble
-    wiring : Wiring
-    tape : Tape
-    case : int
-        Position of the activation among those of the cell.
-    parameters : tuple of real
-        The cell's own constants.
-    skip, branch : real
-        h' = skip h + branch f(net, h).
+    setting : Setting
+    network : Chunk
     """
-    steps = tape.net.shape[1]
-    project_inputs(k, ensemble, wiring, tape)
-    copy_state(ensemble.initial_state[k], tape.state[k, 0])
-    tape.exponent[k, 0] = 0
-    last = ensemble.W.shape[1] - 1
-    recurrent = ensemble.W.shape[2]
-    for t in range(steps):
-        net = tape.net[k, t]
-        if tape.exponent[k, t] != 0:
-            match_scales(k, t, net if wiring.norm == 0 else net[:recurrent], tape)
-        add_recurrent_terms(t, ensemble.W_transposed[k, min(t, last)], tape.state[k, t, 0], net)
-        barrier()
-        if wiring.norm != 0:
-            normalise_terms(k, t, recurrent, wiring, tape)
-            add_input_terms(wiring, net)
-            add_rows(ensemble.b[k, min(t, last)], net)
-        advance(k, t, wiring, tape, case, parameters, skip, branch)
-        barrier()
+    ensemble, tape = network.ensemble, network.tape
+    project_inputs(ensemble, setting.wiring, tape)
+    copy_state(ensemble.initial_state, tape.state[0])
+    tape.exponent[0] = 0
+    last = ensemble.W.shape[0] - 1
+    for t in range(tape.net.shape[0]):
+        which = min(t, last)
+        advance(t, ensemble.W_transposed[which], ensemble.b[which], setting, tape)
+    summarise(tape)
+
+
+def advance(t, W_transposed, b, setting, tape):
+    """One step of all sequences."""
+    wiring, net = setting.wiring, tape.net[t]
+    recurrent = W_transposed.shape[0]
+    if tape.exponent[t] != 0:
+        match_scales(t, net if wiring.norm == 0 else net[:recurrent], tape)
+    add_recurrent_terms(t, W_transposed, tape.state[t, 0], net)
+    barrier()
+    if wiring.norm != 0:
+        normalise_terms(t, recurrent, wiring, tape)
+        add_input_terms(wiring, net)
+        add_rows(b, net)
+    update(t, setting, tape)
+    barrier()
+
+
+def summarise(tape):
+    """Record what tells of an overflow."""
+    largest = tape.exponent[0]
+    for t in range(tape.exponent.size):
+        largest = max(largest, tape.exponent[t])
+    tape.largest_exponent[0] = largest
+    tape.end[0] = magnitude(tape.state[-1])
 
 
 def copy_state(source, out):
@@ -67,44 +74,45 @@ def copy_state(source, out):
             out[a, i] = source[a, i]
 
 
-def project_inputs(k, ensemble, wiring, tape):
+def project_inputs(ensemble, wiring, tape):
     """Terms that need no state: U x, at all steps at once where U is the same, and the biases.
 
     Biases are added after a norm, which would take them out again.
     """
-    steps, rows, size = tape.net[k].shape
-    gates, sequences = wiring.input_row.size, ensemble.input.shape[2]
-    tied = ensemble.U.shape[1] == 1
-    features = ensemble.input.shape[3]
-    direct = rows == gates and sequences == 1
-    span = steps if tied else 1
+    steps, rows, size = tape.net.shape
+    _, sequences, features = ensemble.input.shape
+    direct = rows == wiring.input_row.size and sequences == 1
+    span = steps if ensemble.U_transposed.shape[0] == 1 else 1
     for t in range(0, steps, span):
+        which = min(t, ensemble.U_transposed.shape[0] - 1)
+        after = t + span
+        net = tape.net[t:after]
+        net[:] = real(0.0)
+        if wiring.norm == 0:
+            for j in range(span):
+                add_rows(ensemble.b[which], net[j])
         if features > 0:
-            x = ensemble.input[k, t : t + span].reshape(span * sequences, features)
-            U = ensemble.U[k, 0 if tied else t].T
+            x = ensemble.input[t:after].reshape(span * sequences, features)
+            U = ensemble.U_transposed[which]
             if direct:
-                gemm(x, U, tape.net[k, t : t + span].reshape(span, gates * size))
+                multiply(x, U, net.reshape(span, rows * size))
             else:
-                gemm(x, U, tape.drive[k, t * sequences : (t + span) * sequences])
-        for at in range(t, t + span):
-            net = tape.net[k, at]
-            if features == 0 or not direct:
-                net[:] = real(0.0)
-            if features > 0 and not direct:
-                place_drive(wiring, tape.drive[k, at * sequences :], net)
-            if wiring.norm == 0:
-                add_rows(ensemble.b[k, 0 if tied else t], net)
+                drive = tape.drive[t * sequences : after * sequences]
+                drive[:] = real(0.0)
+                multiply(x, U, drive)
+                for j in range(span):
+                    add_drive(wiring, drive[j * sequences :], net[j])
 
 
-def place_drive(wiring, drive, net):
-    """Copy U x of one step, (B, G n), to the rows of the gates."""
+def add_drive(wiring, drive, net):
+    """Add U x of one step, (B, G n), to the rows of the gates."""
     gates = wiring.term_row.size
     units = drive.shape[1] // gates
     for g in range(gates):
         row = net[wiring.term_row[g]]
         for b in range(row.size // units):
             for i in lanes(units):
-                row[b * units + i] = drive[b, g * units + i]
+                row[b * units + i] += drive[b, g * units + i]
 
 
 def add_rows(bias, net):
@@ -116,14 +124,14 @@ def add_rows(bias, net):
                 net[p, b + i] += bias[p, i]
 
 
-def match_scales(k, t, terms, tape):
+def match_scales(t, terms, tape):
     """Bring the state and the terms that meet W h, or are not normalised, to one scale."""
-    exponent = tape.exponent[k, t]
+    exponent = tape.exponent[t]
     if exponent > 0:
         scale(terms, power_of_two(-exponent))
     elif magnitude(terms) > real(0.0):
-        scale(tape.state[k, t], power_of_two(exponent))
-        tape.exponent[k, t] = 0
+        scale(tape.state[t], power_of_two(exponent))
+        tape.exponent[t] = 0
 
 
 def add_recurrent_terms(t, W_transposed, h, net):
@@ -132,17 +140,17 @@ def add_recurrent_terms(t, W_transposed, h, net):
         add_product(h, W_transposed[g], net[g], t % 2 == 1)
 
 
-def normalise_terms(k, t, recurrent, wiring, tape):
+def normalise_terms(t, recurrent, wiring, tape):
     """Normalise every row of terms; keeps what the derivative needs."""
-    for q in range(tape.net.shape[2]):
+    for q in range(tape.net.shape[1]):
         apply_norm(
             wiring.norm,
-            tape.net[k, t, q],
-            tape.exponent[k, t] if q < recurrent else 0,
+            tape.net[t, q],
+            tape.exponent[t] if q < recurrent else 0,
             wiring.norm_scale,
-            tape.normalised[k, t, q],
-            tape.gain[k, t, q],
-            tape.work[k],
+            tape.normalised[t, q],
+            tape.gain[t, q],
+            tape.work,
         )
 
 
@@ -159,17 +167,18 @@ def add_input_terms(wiring, net):
             target[i] = keep * target[i] + source[i]
 
 
-def advance(k, t, wiring, tape, case, parameters, skip, branch):
-    """One step of all sequences from their complete pre-activations."""
-    exponent = tape.exponent[k, t]
-    z, s, new = tape.net[k, t], tape.state[k, t], tape.state[k, t + 1]
-    dz, ds = tape.dz[k, t], tape.ds[k, t]
+def update(t, setting, tape):
+    """The state after a step, and its linearisation, from complete pre-activations."""
+    skip, branch = setting.skip, setting.branch
+    exponent = tape.exponent[t]
+    z, s, new = tape.net[t], tape.state[t], tape.state[t + 1]
+    dz, ds = tape.dz[t], tape.ds[t]
     effective = min(max(exponent, -SCALE_LIMIT), SCALE_LIMIT)
     if effective != 0:
-        if wiring.norm == 0:
+        if setting.wiring.norm == 0:
             scale(z, power_of_two(effective))
         scale(s, power_of_two(effective))
-    apply_cell(case, z, s, parameters, new, dz, ds)
+    apply_cell(setting.activation, z, s, setting.parameters, new, dz, ds)
     if skip != real(0.0) or branch != real(1.0):
         add_skip(s, skip, branch, new, dz, ds)
     if effective != 0:
@@ -178,7 +187,7 @@ def advance(k, t, wiring, tape, case, parameters, skip, branch):
             exponent = 0  # f(0) is not 0: one step leads back from any tiny state
         else:
             scale(new, power_of_two(-effective))
-    tape.exponent[k, t + 1] = exponent + normalise(new)
+    tape.exponent[t + 1] = exponent + normalise(new)
 
 
 def apply_equations(z, s, parameters, out, dz, ds):

@@ -17,51 +17,49 @@ from ..targets.cpu import magnitude
 from .tangent import push
 
 
-def jacobian(k, first, ensemble, wiring, tape, product):
+def jacobian(setting, network):
     """Norms of ds_{first+1+lag}/ds_{first+1} for every lag, singular values at the largest.
 
-    Sequences have a product each, unless a normalisation over the batch couples them.
+    `first` is the first step of the measured window. Sequences have a product each, unless a
+    normalisation over the batch couples them.
 
     Parameters
     ----------
-    k : int
-        Network within the chunk.
-    first : int
-        First step of the measured window.
-    ensemble : Ensemble
-    wiring : Wiring
-    tape : Tape
-    product : JacobianProduct
-        Filled for network k.
+    setting : Setting
+    network : Chunk
+        After the forward sweep.
     """
-    groups, lags = product.spectral.shape[1:]
-    group = product.tangent.shape[4] // ensemble.W.shape[4]
-    last = ensemble.W.shape[1] - 1
+    ensemble, tape, product = network.ensemble, network.tape, network.jacobian
+    groups, lags = product.spectral.shape
+    product.spectral[:] = product.frobenius_square[:] = real(np.nan)  # what an overflow leaves
+    product.singular_square[:] = real(np.nan)
+    product.exponent[:] = 0
+    product.singular_exponent[:] = 0
+    group = product.tangent.shape[3] // ensemble.W.shape[3]
+    last = ensemble.W.shape[0] - 1
     for c in range(groups):
-        tangent, other = product.tangent[k, 0], product.tangent[k, 1]
-        rows, scratch, exponent = product.rows[k, 0], product.rows[k, 1], product.row_exponent[k]
-        qr, swaps = product.qr[k], product.swaps[k]
+        tangent, other = product.tangent[0], product.tangent[1]
+        rows, scratch, exponent = product.rows[0], product.rows[1], product.row_exponent
+        qr, swaps = product.qr, product.swaps
         set_identity(rows)
         unpack(rows, tangent)
         exponent[:] = 0
-        record(k, c, 0, rows, exponent, scratch, product)
+        record(c, 0, rows, exponent, scratch, product)
         for lag in range(1, lags):
-            t = first + lag
-            W = ensemble.W_transposed[k, min(t, last)]
-            push(k, t, c * group, W, wiring, tape, tangent, product.product[k], other)
+            t = setting.burn_in + lag
+            W = ensemble.W_transposed[min(t, last)]
+            push(t, c * group, W, setting.wiring, tape, tangent, product.product, other)
             tangent, other = other, tangent
             if not np.isfinite(magnitude(tangent)):
-                product.spectral[k, c, lag:] = real(np.inf)
+                product.spectral[c, lag:] = real(np.inf)
                 break
             pack(tangent, qr[0])
             pivoted_qr(qr[0], exponent, qr[1], qr[2], qr[3, 0], swaps)
             unpack(qr[1], tangent)
             permute(rows, swaps[0])
             multiply_rows(qr[2], rows, exponent, scratch)
-            record(k, c, lag, rows, exponent, scratch, product)
-        singular_squares(
-            rows, exponent, product.singular_square[k, c], product.singular_exponent[k, c]
-        )
+            record(c, lag, rows, exponent, scratch, product)
+        singular_squares(rows, exponent, product.singular_square[c], product.singular_exponent[c])
 
 
 def pack(tangent, columns):
@@ -89,9 +87,9 @@ def set_identity(matrix):
         matrix[i, i] = real(1.0)
 
 
-def record(k, c, lag, rows, exponent, scratch, product):
+def record(c, lag, rows, exponent, scratch, product):
     """Store the norms of the product at one lag."""
     square, common = frobenius_square(rows, exponent)
-    product.frobenius_square[k, c, lag] = square
-    product.spectral[k, c, lag] = top_singular(rows, exponent, common, scratch)
-    product.exponent[k, c, lag] = common
+    product.frobenius_square[c, lag] = square
+    product.spectral[c, lag] = top_singular(rows, exponent, common, scratch)
+    product.exponent[c, lag] = common

@@ -16,13 +16,13 @@ from ..precision import real
 from ..targets.cpu import gemm, lanes, scale
 
 
-def push(k, t, first, W_transposed, wiring, tape, tangent, product, out):
+def push(t, first, W_transposed, wiring, tape, tangent, product, out):
     """Carry the tangents of a group of sequences through one step.
 
     Parameters
     ----------
-    k, t : int
-        Network within the chunk, step.
+    t : int
+        Step.
     first : int
         First sequence of the group.
     W_transposed : (R, n, n)
@@ -40,9 +40,9 @@ def push(k, t, first, W_transposed, wiring, tape, tangent, product, out):
     for g in range(gates):
         gemm(tangent[0].reshape(rows, units), W_transposed[g], product[g].reshape(rows, units))
     if wiring.norm != 0:
-        push_through_norm(k, t, first, wiring, tape, product)
+        push_through_norm(t, first, wiring, tape, product)
     for a in range(slots):
-        dz, ds = tape.dz[k, t, a, :, low : low + size], tape.ds[k, t, a, :, low : low + size]
+        dz, ds = tape.dz[t, a, :, low : low + size], tape.ds[t, a, :, low : low + size]
         for c in range(columns):
             row = out[a, c]
             for i in lanes(size):
@@ -53,19 +53,19 @@ def push(k, t, first, W_transposed, wiring, tape, tangent, product, out):
                 add_entrywise(ds[s], tangent[s, c], row)
 
 
-def push_through_norm(k, t, first, wiring, tape, product):
+def push_through_norm(t, first, wiring, tape, product):
     """Multiply the perturbations of the recurrent terms by the Jacobian of the norm."""
     gates, columns, size = product.shape
-    units = tape.work.shape[2]
+    units = tape.work.shape[1]
     low, group = first * units, size // units
     gains = units if wiring.norm == BATCH else group  # of all sequences together, or of each
     for g in range(gates):
-        unit = tape.normalised[k, t, g, low : low + size]
-        gain = tape.gain[k, t, g, first : first + gains]
+        unit = tape.normalised[t, g, low : low + size]
+        gain = tape.gain[t, g, first : first + gains]
         for c in range(columns):
-            project(wiring.norm, product[g, c], unit, gain, tape.work[k])
-    if tape.exponent[k, t] > 0:  # the gain is that of terms in units of 2^exponent
-        scale(product, power_of_two(-tape.exponent[k, t]))
+            project(wiring.norm, product[g, c], unit, gain, tape.work)
+    if tape.exponent[t] > 0:  # the gain is that of terms in units of 2^exponent
+        scale(product, power_of_two(-tape.exponent[t]))
 
 
 def add_entrywise(x, y, out):

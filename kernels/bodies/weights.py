@@ -12,67 +12,113 @@ from __future__ import annotations
 
 from ..math import power_of_two
 from ..norms import project
-from ..precision import real
-from ..targets.cpu import barrier, gemm, lanes, normalise, square_norm
+from ..precision import RESCALE_AT, real
+from ..targets.cpu import barrier, flat, lanes, multiply, normalise, square_norm
 
 NEVER = -(2**30)
 """Exponent of a term that is exactly zero."""
 
 
-def weights(k, first, ensemble, wiring, tape, sweep, gradient):
-    """Terms and sums of the BPTT gradient over the steps `first` and later.
+def weights(setting, network):
+    """Terms and sums of the BPTT gradient over the measured window.
 
     Parameters
     ----------
-    k : int
-        Network within the chunk.
-    first : int
-        First step of the measured window.
-    ensemble : Ensemble
-    wiring : Wiring
-    tape : Tape
+    setting : Setting
+    network : Chunk
         After the adjoint sweep: ``tape.net`` holds dL/dnet.
-    sweep : Adjoint
-        Of that sweep.
-    gradient : WeightGradient
-        Filled for network k.
     """
-    steps, units = tape.net.shape[1], ensemble.W.shape[4]
-    sequences, features = ensemble.input.shape[2:]
+    sequences = network.ensemble.input.shape[1]
+    add_recurrent(sequences, setting, network)
+    if network.ensemble.input.shape[2] > 0:
+        add_driven(sequences, setting, network)
+    else:
+        set_to_zero(1, network.gradient, network.gradient.U)
+    add_biases(sequences, setting, network)
+
+
+def add_recurrent(sequences, setting, network):
+    """The gradient of W."""
+    wiring, first = setting.wiring, setting.burn_in
+    tape, gradient = network.tape, network.gradient
+    R, units = network.ensemble.W.shape[1:3]
+    steps, exponent = tape.net.shape[0], gradient.step_exponent
     count = (steps - first) * sequences
-    exponent = gradient.step_exponent[k]
-    R = ensemble.W.shape[2]
-    recurrent = wiring.every_row[:R]
+    copy_reversed(network.adjoint.exponent, exponent)
+    for j in range(exponent.size):
+        exponent[j] += tape.exponent[first + j]
+    rows = gradient.rows[: count * units].reshape(count, units)
+    if tape.state.shape[1] == 1:  # the states lie together
+        rows = tape.state[first:steps].reshape(count, units)
+    else:
+        copy_states(tape.state[first:steps, 0], sequences, rows)
+    own = wiring.every_row[:R]
+    collect(first, R, own, own, wiring.norm, tape, gradient)
+    add_up(0, first, rows, sequences, network, gradient.W)
 
-    rows = gradient.rows[k, : count * units].reshape(count, units)
-    for t in range(first, steps):
-        exponent[t - first] = sweep.exponent[k, steps - 1 - t] + tape.exponent[k, t]
-        for b in range(sequences):
-            h = tape.state[k, t, 0, b * units : (b + 1) * units]
-            copy_scaled(h, real(1.0), rows[(t - first) * sequences + b])
-    collect(k, first, R, recurrent, recurrent, wiring.norm, tape, gradient)
-    add_up(k, 0, first, rows, sequences, tape, gradient, gradient.W)
 
-    if features > 0:
-        copy_reversed(sweep.exponent[k], exponent)
-        rows = gradient.rows[k, : count * features].reshape(count, features)
-        inputs = ensemble.input[k, first:].reshape(count, features)
-        for row in range(count):
-            copy_scaled(inputs[row], real(1.0), rows[row])
-        for j in range(steps - first):
-            exponent[j] += normalise(rows[j * sequences : (j + 1) * sequences])
-        rows_in, terms_in = wiring.input_row, wiring.term_row
-        collect(k, first, R, rows_in, terms_in, wiring.norm, tape, gradient)
-        add_up(k, 1, first, rows, sequences, tape, gradient, gradient.U)
+def add_driven(sequences, setting, network):
+    """The gradient of U."""
+    wiring, first, gradient = setting.wiring, setting.burn_in, network.gradient
+    R, inputs = network.ensemble.W.shape[1], network.ensemble.input[first:]
+    count, features = inputs.shape[0] * sequences, inputs.shape[2]
+    copy_reversed(network.adjoint.exponent, gradient.step_exponent)
+    rows = inputs.reshape(count, features)
+    if not moderate(flat(rows)):
+        copy = gradient.rows[: count * features].reshape(count, features)
+        normalise_steps(rows, sequences, gradient.step_exponent, copy)
+        rows = copy
+    collect(first, R, wiring.input_row, wiring.term_row, wiring.norm, network.tape, gradient)
+    add_up(1, first, rows, sequences, network, gradient.U)
 
-    copy_reversed(sweep.exponent[k], exponent)
-    rows = gradient.rows[k, :count].reshape(count, 1)
+
+def add_biases(sequences, setting, network):
+    """The gradient of b: every row is 1."""
+    every, first, gradient = setting.wiring.every_row, setting.burn_in, network.gradient
+    count = gradient.step_exponent.size * sequences
+    copy_reversed(network.adjoint.exponent, gradient.step_exponent)
+    rows = gradient.rows[:count].reshape(count, 1)
     rows[:] = real(1.0)
-    collect(k, first, R, wiring.every_row, wiring.every_row, 0, tape, gradient)
-    add_up(k, 2, first, rows, sequences, tape, gradient, gradient.b)
+    collect(first, network.ensemble.W.shape[1], every, every, 0, network.tape, gradient)
+    add_up(2, first, rows, sequences, network, gradient.b)
 
 
-def collect(k, first, recurrent, rows, terms, norm, tape, gradient):
+def copy_states(states, sequences, rows):
+    """States of one slot, (lag, B n), as rows (lag B, n)."""
+    units = rows.shape[1]
+    for row in range(rows.shape[0]):
+        b = row % sequences
+        copy_scaled(states[row // sequences, b * units : (b + 1) * units], real(1.0), rows[row])
+
+
+def normalise_steps(rows, sequences, exponent, out):
+    """Copy rows, those of each step divided by a power of two, which is added to its exponent."""
+    for row in range(rows.shape[0]):
+        copy_scaled(rows[row], real(1.0), out[row])
+    for j in range(exponent.size):
+        shift = normalise(out[j * sequences : (j + 1) * sequences])
+        exponent[j] += shift
+
+
+def moderate(numbers):
+    """Whether all are of a size that can be squared, and the squares multiplied."""
+    low, high = power_of_two(-RESCALE_AT), power_of_two(RESCALE_AT)
+    inside = 0
+    for i in range(numbers.size):
+        inside += low <= abs(numbers[i]) and abs(numbers[i]) <= high
+    return inside == numbers.size
+
+
+def set_to_zero(which, gradient, out):
+    """No terms at all: the network is not driven."""
+    out[:] = real(0.0)
+    gradient.sum_square[which] = real(0.0)
+    gradient.sum_exponent[which] = 0
+    gradient.square[which, :] = real(0.0)
+    gradient.exponent[which, :] = 0
+
+
+def collect(first, recurrent, rows, terms, norm, tape, gradient):
     """Fill `gradient.delta` by dL/d(terms), (lag B, len(rows) n).
 
     It is made of the gradients of the pre-activations `rows`, and needed only where what the
@@ -82,29 +128,29 @@ def collect(k, first, recurrent, rows, terms, norm, tape, gradient):
     of the state's power of two. A step's gradients get an exponent of their own, as they may be
     far smaller than others of the step.
     """
-    if gradient.delta.shape[1] == 0:
+    if gradient.delta.shape[0] == 0:
         return
-    steps, _, size = tape.net[k].shape
-    window, units = steps - first, tape.work.shape[2]
+    steps, _, size = tape.net.shape
+    window, units = steps - first, tape.work.shape[1]
     used, sequences = window * rows.size * size, size // units
-    delta = gradient.delta[k, :used].reshape(window * sequences, rows.size * units)
-    passed = gradient.passed[k]
+    delta = gradient.delta[:used].reshape(window * sequences, rows.size * units)
+    passed = gradient.passed
     for low in range(window):
         t = first + low
-        above = max(tape.exponent[k, t], 0) if norm != 0 else 0
+        above = max(tape.exponent[t], 0) if norm != 0 else 0
         common = above if largest_of(terms) < recurrent else 0
         for g in range(rows.size):
-            copy_scaled(tape.net[k, t, rows[g]], real(1.0), passed)
+            copy_scaled(tape.net[t, rows[g]], real(1.0), passed)
             if norm != 0:
-                unit, gain = tape.normalised[k, t, terms[g]], tape.gain[k, t, terms[g]]
-                project(norm, passed, unit, gain, tape.work[k])
+                unit, gain = tape.normalised[t, terms[g]], tape.gain[t, terms[g]]
+                project(norm, passed, unit, gain, tape.work)
             factor = power_of_two(common - above) if terms[g] < recurrent else real(1.0)
             for b in range(sequences):
                 own = passed[b * units : (b + 1) * units]
                 out = delta[low * sequences + b, g * units : (g + 1) * units]
                 copy_scaled(own, factor, out)
         block = delta[low * sequences : (low + 1) * sequences]
-        gradient.step_exponent[k, low] += normalise(block) - common
+        gradient.step_exponent[low] += normalise(block) - common
 
 
 def largest_of(rows):
@@ -127,42 +173,74 @@ def copy_scaled(source, factor, out):
         out[i] = factor * source[i]
 
 
-def add_up(k, which, first, rows, sequences, tape, gradient, out):
+def add_up(which, first, rows, sequences, network, out):
     """Norms of the terms delta^T rows of each step, and their sum where one array holds it.
 
-    delta is what `collect` left. Consumes `rows`. `which` is 0, 1, 2 for W, U, b; step j's terms
-    carry the factor 2^exponent[j].
+    delta is what `collect` left. `which` is 0, 1, 2 for W, U, b; step j's terms carry the factor
+    2^exponent[j].
     """
-    exponent, width = gradient.step_exponent[k], out.shape[2]
+    tape, gradient = network.tape, network.gradient
+    exponent, width = gradient.step_exponent, out.shape[1]
     window = exponent.size
-    delta = tape.net[k, first:].reshape(window, tape.net.shape[2] * tape.net.shape[3])
-    if gradient.delta.shape[1] > 0:
+    delta = tape.net[first:].reshape(window, tape.net.shape[1] * tape.net.shape[2])
+    if gradient.delta.shape[0] > 0:
         used = window * sequences * width
-        delta = gradient.delta[k, :used].reshape(window * sequences, width)
-    largest = NEVER
+        delta = gradient.delta[:used].reshape(window * sequences, width)
+    largest = record_terms(which, sequences, delta, rows, network.adjoint, gradient)
+    out[:] = real(0.0)
+    if out.shape[0] != 1:  # fresh weights at every step: each term is a gradient of its own
+        for j in range(out.shape[0]):
+            own = slice(j * sequences, (j + 1) * sequences)
+            multiply(delta[own].T, rows[own], out[j])
+        return
+    if not all_equal(exponent):
+        copy = gradient.rows[: rows.size].reshape(rows.shape)
+        bring_to_scale(rows, sequences, exponent, largest, copy)
+        rows = copy
+    barrier()
+    if out.shape[2] == 1:  # as a row
+        multiply(rows.T, delta, out[0].reshape(1, width))
+    else:
+        multiply(delta.T, rows, out[0])
+    barrier()
+    gradient.sum_square[which] = square_norm(out[0])
+    gradient.sum_exponent[which] = largest
+
+
+def record_terms(which, sequences, delta, rows, sweep, gradient):
+    """Squared norms of the terms; returns the largest exponent of those that are not zero."""
+    exponent, largest = gradient.step_exponent, NEVER
+    known = gradient.delta.shape[0] == 0  # |delta|^2: delta is what the adjoint sweep left
+    window = exponent.size
     for j in range(window):
-        own = slice(j * sequences, (j + 1) * sequences)
         lag = window - 1 - j
-        square = outer_square(delta[own], rows[own])
-        gradient.square[k, which, lag] = square
-        gradient.exponent[k, which, lag] = exponent[j]
+        if known:
+            square = sweep.square[lag] * square_norm(rows[j])
+        else:
+            own = slice(j * sequences, (j + 1) * sequences)
+            square = outer_square(delta[own], rows[own])
+        gradient.square[which, lag] = square
+        gradient.exponent[which, lag] = exponent[j]
         if square > real(0.0):
             largest = max(largest, exponent[j])
-    if out.shape[1] != 1:  # fresh weights at every step: each term is a gradient of its own
-        for j in range(out.shape[1]):
-            own = slice(j * sequences, (j + 1) * sequences)
-            gemm(delta[own].T, rows[own], out[k, j])
-        return
-    for j in range(window):
+    return largest
+
+
+def all_equal(numbers):
+    """Whether all are the same number."""
+    same = 0
+    for i in range(numbers.size):
+        same += numbers[i] == numbers[0]
+    return same == numbers.size
+
+
+def bring_to_scale(rows, sequences, exponent, largest, out):
+    """Out = the rows of each step times 2^(exponent - largest)."""
+    for j in range(exponent.size):
         # a term above the largest that counts is zero itself
         factor = power_of_two(min(max(exponent[j] - largest, -2000), 0))
         for row in range(j * sequences, (j + 1) * sequences):
-            copy_scaled(rows[row], factor, rows[row])
-    barrier()
-    gemm(delta.T, rows, out[k, 0])
-    barrier()
-    gradient.sum_square[k, which] = square_norm(out[k, 0])
-    gradient.sum_exponent[k, which] = largest
+            copy_scaled(rows[row], factor, out[row])
 
 
 def outer_square(delta, rows):

@@ -10,6 +10,10 @@ import numpy as np
 
 from ..math import exponent_of, power_of_two
 from ..precision import EXPONENT_BIAS, RESCALE_AT, real
+from .calls import call, of_network
+
+BLOCK = 2**16
+"""Numbers of a matrix that `multiply` goes through again and again."""
 
 lanes = range
 """Units this lane works on."""
@@ -22,11 +26,28 @@ def barrier():
 def add_product(rows, matrix, out, backwards):
     """Out += rows @ matrix; what it computes, for reading: `product.add_product` is compiled.
 
-    `rows` and `out` are (B J,) and (B I,), the matrix (J, I). `backwards`: in which direction to
-    walk through the matrix.
+    `rows` is (B, J) or, flat, (B J,); the matrix (J, I); `out` (B, I) or flat. `backwards`: in
+    which direction to walk through the matrix.
     """
     count = rows.size // matrix.shape[0]
-    out += (rows.reshape(count, matrix.shape[0]) @ matrix).reshape(out.size)
+    product = rows.reshape(count, matrix.shape[0]) @ matrix
+    out += product.reshape(out.shape)
+
+
+def multiply(rows, matrix, out):
+    """Out += rows @ matrix for many rows, (B, J), (J, I) and (B, I).
+
+    As many rows of the matrix at a time as stay in the second-level cache.
+    """
+    inner, width = matrix.shape
+    block = max(1, BLOCK // width)
+    for j in range(0, inner, block):
+        add_product(rows[:, j : j + block], matrix[j : j + block], out, False)
+
+
+def flat(array):
+    """A contiguous array as one row; `calls.flat` is compiled, and takes no time."""
+    return array.reshape(array.size)
 
 
 def gemm(a, b, out):
@@ -36,26 +57,26 @@ def gemm(a, b, out):
 
 def scale(array, factor):
     """Array *= factor, in place."""
-    flat = array.reshape(array.size)
-    for i in range(flat.size):
-        flat[i] *= factor
+    numbers = flat(array)
+    for i in range(numbers.size):
+        numbers[i] *= factor
 
 
 def magnitude(array):
     """Sum of absolute values."""
-    flat = array.reshape(array.size)
+    numbers = flat(array)
     total = real(0.0)
-    for i in range(flat.size):
-        total += abs(flat[i])
+    for i in range(numbers.size):
+        total += abs(numbers[i])
     return total
 
 
 def square_norm(array):
     """Sum of squares."""
-    flat = array.reshape(array.size)
+    numbers = flat(array)
     total = real(0.0)
-    for i in range(flat.size):
-        total += flat[i] * flat[i]
+    for i in range(numbers.size):
+        total += numbers[i] * numbers[i]
     return total
 
 
@@ -87,11 +108,19 @@ def spectral_norm(matrix):
     return np.linalg.norm(matrix, 2)
 
 
-def launch(networks, *arguments):
-    """Run `body` for every network of a chunk."""
+def launch(networks, bodies, setting, chunk):
+    """Run sweeps, one after the other, for every network of a chunk.
+
+    Parameters
+    ----------
+    networks : int
+    bodies : array of int
+        Addresses of the compiled sweeps (`calls.address`). A network goes through all of them
+        before the next one starts: what one leaves for the next is still in the cache.
+    setting : Setting
+    chunk : Chunk
+    """
     for k in range(networks):
-        body(k, *arguments)
-
-
-def body(k, *arguments):
-    """What to launch; bound by `specialise`."""
+        network = of_network(k, chunk)
+        for body in bodies:
+            call(body, setting, network)

@@ -37,16 +37,17 @@ def add_product(typing_context: Any, rows: Any, matrix: Any, out: Any, backwards
 
     Parameters
     ----------
-    rows : (B J,)
-        B rows one after the other.
+    rows : (B J,) or (B, J)
+        B rows one after the other; or an array of two axes, contiguous or not.
     matrix : (J, I)
-    out : (B I,)
+    out : (B I,) or (B, I)
     backwards : bool
         Walk through the matrix from its end: what a walk in the other direction touched last is
         still in the cache. It reverses the order of the sums.
     """
     for array in (rows, matrix, out):
-        if array.layout != "C" or array.dtype != matrix.dtype:
+        contiguous = array.layout == "C" or (array is rows and array.ndim == 2)
+        if not contiguous or array.dtype != matrix.dtype:
             raise TypingError("add_product wants contiguous arrays of one format")
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -71,6 +72,10 @@ class _Product:
         self.inner, self.width = cgutils.unpack_tuple(builder, matrix.shape, 2)
         self.index = self.inner.type
         self.count = builder.sdiv(rows.nitems, self.inner)
+        strides = cgutils.unpack_tuple(builder, rows.strides)
+        item = self.constant(size)
+        self.along = builder.sdiv(strides[-1], item)
+        self.across = builder.sdiv(strides[0], item) if len(strides) == 2 else self.inner
         self.vector = ir.VectorType(real, self.lanes)
         self.mask = ir.VectorType(BOOL, self.lanes)
         self.zero = ir.Constant(self.vector, None)
@@ -128,7 +133,8 @@ class _Product:
             entries = [self.load(start, v, mask) for v in range(vectors)]
             for r in range(rows):
                 own = builder.add(row, self.constant(r))
-                x = self.splat(builder.load(self.at(self.rows, own, self.inner, j)))
+                place = builder.mul(j, self.along)
+                x = self.splat(builder.load(self.at(self.rows, own, self.across, place)))
                 for v in range(vectors):
                     slot = total[r][v][part]
                     builder.store(self.multiply_add(entries[v], x, builder.load(slot)), slot)

@@ -11,6 +11,7 @@ import numpy as np
 
 from gradhorizon.engine import (
     NetworkSpec,
+    Wanted,
     make_plan,
     measure,
     measure_block,
@@ -56,7 +57,7 @@ class Drawn:
     def __post_init__(self) -> None:
         job = self.job
         self.source = random_source(job.spec, job.T, 0, "gaussian", 0, "last")
-        plan = make_plan(job.spec, self.window, job.products, THREADS)
+        plan = make_plan(job.spec, self.window, Wanted.of(job.products), THREADS)
         for block in plan.ranges(0, job.N):
             self.chunks[block] = self.source.draw(*block, Workspace())
 

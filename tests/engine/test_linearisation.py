@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import plain
 import pytest
 import reference
 import xarray as xr
@@ -12,6 +13,7 @@ import xarray as xr
 from gradhorizon.engine import NetworkSpec, measure, sample
 from gradhorizon.engine.chunk import Run
 from gradhorizon.engine.given import GivenSource
+from gradhorizon.engine.layout import Wanted
 from gradhorizon.engine.spec import CHOICES
 from gradhorizon.engine.workspace import Workspace
 from gradhorizon.kernels.bodies.tangent import push
@@ -57,9 +59,10 @@ def small(cell: str, normalization: str, skip: str, tied: bool) -> NetworkSpec:
     )
 
 
-def forward_run(ensemble: xr.Dataset) -> Run:
-    """One network after the compiled forward sweep."""
-    return Run.forward(GivenSource.from_dataset(ensemble, None), 0, 1, Workspace())
+def one_run(ensemble: xr.Dataset) -> Run:
+    """One network after the compiled forward and adjoint sweeps."""
+    source = GivenSource.from_dataset(ensemble, None)
+    return Run.of(source, 0, 1, Wanted.of(("gradient",)), Workspace())
 
 
 def tangent_products(run: Run, start: int) -> np.ndarray:
@@ -68,15 +71,16 @@ def tangent_products(run: Run, start: int) -> np.ndarray:
     The tangent sweep's own source, run as plain Python on the tape of the compiled forward sweep,
     with all unit perturbations at once.
     """
+    ensemble, tape = plain.of_network(0, run.arrays)[:2]
     slots = len(CELLS[run.spec.cell].slots)
-    M = run.ensemble.initial_state[0].size
+    M = ensemble.initial_state.size
     tangent = np.eye(M).reshape(M, slots, -1).swapaxes(0, 1).copy()
-    work = np.empty((run.ensemble.W.shape[2], *tangent.shape[1:]))
+    work = np.empty((ensemble.W.shape[1], *tangent.shape[1:]))
     found = [np.eye(M)]
     for t in range(start, run.window.total):
-        W = run.ensemble.W_transposed[0, 0 if run.spec.tied else t]
+        W = ensemble.W_transposed[0 if run.spec.tied else t]
         out = np.empty_like(tangent)
-        push(0, t, 0, W, run.wiring, run.tape, tangent, work, out)
+        push(t, 0, W, run.setting.wiring, tape, tangent, work, out)
         tangent = out
         found.append(tangent.swapaxes(0, 1).reshape(M, M).T)
     return np.array(found)
@@ -94,10 +98,10 @@ def test_adjoint_is_the_transposed_tangent(
     """
     spec = small(cell, normalization, skip, tied)
     ensemble = sample(spec, 1, 6, seed=1, burn_in=2, loss=LOSS[tied])
-    run, v = forward_run(ensemble), reference.networks(ensemble)[0].v[2:]
+    run, v = one_run(ensemble), reference.networks(ensemble)[0].v[2:]
     rows = tangent_products(run, 2)[1:, : v[0].size]  # slot h comes first
     tangent = np.einsum("tx,txy->y", v.reshape(len(v), -1), rows)
-    adjoint = run.adjoint.cotangent[0, run.window.steps % 2]
+    adjoint = run.arrays.adjoint.cotangent[0, run.window.steps % 2]
     assert np.abs(tangent).min() > 0
     scale = np.abs(tangent).max()
     np.testing.assert_allclose(adjoint.ravel(), tangent, rtol=0, atol=1e-12 * scale)
@@ -167,7 +171,7 @@ def test_tangent_equals_differences(cell: str, normalization: str, skip: str, ti
     later = after_one_step(ensemble)
     expected, error = derivative(lambda e: moved_states(later, e), state_error(later))
     assert error < 1e-7 * np.abs(expected).max()
-    found = tangent_products(forward_run(ensemble), 1)[1:]
+    found = tangent_products(one_run(ensemble), 1)[1:]
     np.testing.assert_allclose(found, expected, rtol=0, atol=error)
     data = measure(ensemble, products=("jacobian",)).isel(network=0)
     frobenius, spectral = np.exp(data.log_jacobian_norm.values[:, 1:])

@@ -16,6 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from gradhorizon.engine import NetworkSpec, measure, sample
 from gradhorizon.engine.chunk import Run
 from gradhorizon.engine.given import GivenSource
+from gradhorizon.engine.layout import Wanted
 from gradhorizon.engine.workspace import Workspace
 from gradhorizon.kernels.cells import CELLS
 from gradhorizon.studies import theory_gated as theory
@@ -57,11 +58,11 @@ def compiled_jacobians(ensemble: xr.Dataset) -> np.ndarray:
     j = i. One sequence.
     """
     source = GivenSource.from_dataset(ensemble, None)
-    run = Run.forward(source, 0, ensemble.sizes["network"], Workspace())
-    W = run.ensemble.W[:, 0]
+    run = Run.of(source, 0, ensemble.sizes["network"], Wanted((), tapes=True), Workspace())
+    W = run.arrays.ensemble.W[:, 0]
     units, slots = run.spec.hidden_size, len(CELLS[run.spec.cell].slots)
-    dz = run.tape.dz[:, -1].reshape(len(W), slots, -1, units)
-    ds = run.tape.ds[:, -1].reshape(len(W), slots, slots, units)
+    dz = run.arrays.tape.dz[:, -1].reshape(len(W), slots, -1, units)
+    ds = run.arrays.tape.ds[:, -1].reshape(len(W), slots, slots, units)
     J = np.einsum("kabi,ij->kaibj", ds, np.eye(units))
     J[:, :, :, 0] += np.einsum("kagi,kgij->kaij", dz[:, :, : W.shape[1]], W)
     return J.reshape(len(J), slots * units, slots * units)

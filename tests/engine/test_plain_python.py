@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import plain
 import pytest
 
 from gradhorizon.engine import NetworkSpec, chunk, measure
-from gradhorizon.kernels.bodies.forward import forward
-from gradhorizon.kernels.library import LINEAR_BODIES
-
-
-def plain(body: Callable[..., None]) -> Callable[..., None]:
-    """What `launch` does, without a compiler."""
-
-    def kernel(networks: int, *arguments: Any) -> None:
-        for k in range(networks):
-            body(k, *arguments)
-
-    return kernel
 
 
 def compare(spec: NetworkSpec, steps: int, loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,8 +16,7 @@ def compare(spec: NetworkSpec, steps: int, loss: str, monkeypatch: pytest.Monkey
     products = ("trajectory", "gradient", "weights", "jacobian")
     arguments: dict[str, Any] = dict(networks=2, steps=steps, products=products, loss=loss)
     compiled = measure(spec, **arguments)
-    monkeypatch.setattr(chunk, "forward_kernel", lambda cell, precision: plain(forward))
-    monkeypatch.setattr(chunk, "kernel", lambda name, precision: plain(LINEAR_BODIES[name]))
+    monkeypatch.setattr(chunk, "run_sweeps", plain.run_sweeps)
     slow = measure(spec, **arguments)
     for name in set(compiled.data_vars) - {"log_singular_value"}:
         np.testing.assert_allclose(slow[name], compiled[name], rtol=1e-11, atol=1e-11)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gradhorizon.kernels import graded
-from gradhorizon.kernels.precision import FORMATS
+from gradhorizon.kernels.library import BINDINGS
 from gradhorizon.kernels.specialise import specialise
 
 PRECISIONS = pytest.mark.parametrize("precision", ["float64", "float32"])
@@ -26,7 +26,7 @@ def many_digits() -> Any:
 
 
 def compiled(function: Callable[..., Any], precision: str) -> Any:
-    return specialise(function, f"test_{precision}", **FORMATS[precision])
+    return specialise(function, f"test_{precision}", **BINDINGS[precision])
 
 
 def graded_rows(n: int, spread: int, precision: str, seed: int = 0) -> tuple[np.ndarray, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from gradhorizon.engine import NetworkSpec, measure, sample
 from gradhorizon.kernels import pivoted_qr
-from gradhorizon.kernels.precision import FORMATS
+from gradhorizon.kernels.library import BINDINGS
 from gradhorizon.kernels.specialise import specialise
 
 PRECISIONS = pytest.mark.parametrize("precision", ["float64", "float32"])
@@ -17,7 +17,7 @@ PRECISIONS = pytest.mark.parametrize("precision", ["float64", "float32"])
 def factors(a: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[int]]:
     """Q, R and the order of columns of a matrix, in its own precision."""
     n, precision = len(a), a.dtype.name
-    kernel = specialise(pivoted_qr.pivoted_qr, f"test_{precision}", **FORMATS[precision])
+    kernel = specialise(pivoted_qr.pivoted_qr, f"test_{precision}", **BINDINGS[precision])
     q, r = np.empty_like(a), np.empty_like(a)
     swaps = np.empty((2, n), np.int32)
     kernel(a.T.copy(), np.zeros(n, np.int32), q, r, np.empty(n, precision), swaps)

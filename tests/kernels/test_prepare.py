@@ -12,11 +12,12 @@ PRECISIONS = pytest.mark.parametrize("precision", ["float64", "float32"])
 
 
 @PRECISIONS
-@pytest.mark.parametrize("n", [1, 7, 8, 9, 16, 23])
-def test_transpose(n: int, precision: str) -> None:
-    matrices = np.arange(3 * n * n, dtype=precision).reshape(3, n, n)
+@pytest.mark.parametrize("columns", [1, 5, 16])
+@pytest.mark.parametrize("rows", [1, 7, 8, 9, 16, 23])
+def test_transpose(rows: int, columns: int, precision: str) -> None:
+    matrices = np.arange(3 * rows * columns, dtype=precision).reshape(3, rows, columns)
     for transpose in (prepare.transpose, prepare_kernel("transpose", precision)):
-        out = np.full_like(matrices, np.nan)
+        out = np.full((3, columns, rows), np.nan, precision)
         transpose(matrices, out)
         np.testing.assert_array_equal(out, matrices.swapaxes(1, 2))
 

@@ -8,6 +8,8 @@ import numba
 import numpy as np
 import pytest
 
+from gradhorizon.kernels.library import BINDINGS
+from gradhorizon.kernels.specialise import specialise
 from gradhorizon.kernels.targets import cpu
 from gradhorizon.kernels.targets.product import VECTOR_BYTES, add_product
 
@@ -17,6 +19,12 @@ GUARD = 7.0
 @numba.njit(_nrt=False)
 def compiled(rows: Any, matrix: Any, out: Any, backwards: bool) -> None:
     add_product(rows, matrix, out, backwards)
+
+
+def in_blocks(precision: str) -> Any:
+    """`cpu.multiply`, compiled; the largest matrix below is more than one block."""
+    assert cpu.BLOCK < 300 * 500
+    return specialise(cpu.multiply, f"test_{precision}", **BINDINGS[precision])
 
 
 def around(lanes: int) -> list[int]:
@@ -52,6 +60,20 @@ def test_equals_the_plain_product(precision: str, count: int, backwards: bool) -
             compiled(rows, matrix, out, backwards)
             assert (np.abs(out - want) <= (inner + 1) * eps * scale).all(), (width, inner)
             assert (around_out[:32] == GUARD).all() and (around_out[-32:] == GUARD).all()
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_rows_with_gaps(precision: str) -> None:
+    """A transposed array, a part of one, and a product in blocks: sums of integers are exact."""
+    generator = np.random.default_rng(2)
+    for inner, width in ((5, 3), (40, 33), (300, 500)):
+        left = generator.integers(-9, 9, (inner + 2, 11)).astype(precision)
+        matrix = generator.integers(-9, 9, (inner, width)).astype(precision)
+        for rows in (left[1:-1].T, left.T.copy()[:, 1:-1]):
+            for multiply in (lambda *a: compiled(*a, False), in_blocks(precision), cpu.multiply):
+                out = np.ones((11, width), precision)
+                multiply(rows, matrix, out)
+                np.testing.assert_array_equal(out, 1 + rows @ matrix)
 
 
 def test_a_bad_number_stays_in_its_column() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gradhorizon.kernels.library import BINDINGS
 from gradhorizon.kernels.precision import FORMATS
 from gradhorizon.kernels.specialise import specialise
 from gradhorizon.kernels.targets import cpu
@@ -16,7 +17,7 @@ PRECISIONS = pytest.mark.parametrize("precision", ["float64", "float32"])
 
 
 def compiled(function: Callable[..., Any], precision: str) -> Any:
-    return specialise(function, f"test_{precision}", **FORMATS[precision])
+    return specialise(function, f"test_{precision}", **BINDINGS[precision])
 
 
 def normal(*shape: int, precision: str = "float64", seed: int = 0) -> np.ndarray:
