@@ -118,6 +118,8 @@ class GivenSource:
                     "ensemble", Shown(f"no dimension {size!r}"), "a dataset as sample() returns it"
                 )
         total, networks = ensemble.sizes["step"], ensemble.sizes["network"]
+        if networks == 0:
+            raise InputError("ensemble", Shown("no networks"), "at least one network")
         skipped = ensemble.attrs.get("burn_in", 0) if burn_in is None else burn_in
         every = bool(ensemble.attrs.get("every", 0))
         window = Window(int(total - skipped), int(skipped), every)
@@ -150,8 +152,10 @@ class GivenSource:
             U_transposed=np.ascontiguousarray(part["U"].reshape(count, K, G * n, m).swapaxes(2, 3)),
             b=b,
             input=np.ascontiguousarray(part["input"].swapaxes(1, 2)),
-            initial_state=initial.reshape(count, -1, B * n),
-            readout_gradient=loss.swapaxes(1, 2)[:, ::-1].reshape(count, -1, B * n),
+            initial_state=np.ascontiguousarray(initial.reshape(count, -1, B * n)),
+            readout_gradient=np.ascontiguousarray(
+                loss.swapaxes(1, 2)[:, ::-1].reshape(count, -1, B * n)
+            ),
         )
 
 

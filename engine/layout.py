@@ -28,14 +28,14 @@ class Wanted:
     Attributes
     ----------
     products : tuple of str
-    tapes : bool
-        The forward sweep itself, states and all.
+    states : bool
+        The states themselves.
     gradients : bool
         The weight gradients themselves, where weights are fresh at every step all of their terms.
     """
 
     products: tuple[str, ...]
-    tapes: bool = False
+    states: bool = False
     gradients: bool = False
 
     @classmethod
@@ -93,19 +93,19 @@ def layout(spec: NetworkSpec, window: Window, wanted: Wanted) -> dict[str, Field
     for name, fields in parts.items():
         if sweep_of.get(name, name) not in wanted.sweeps:
             parts[name] = {k: f._replace(shape=(0,) * len(f.shape)) for k, f in fields.items()}
-    return {"tape": _tape(size, wanted.tapes)} | parts
+    return {"tape": _tape(size, wanted.states)} | parts
 
 
 def _tape(s: Sizes, each: bool) -> Fields:
     kept = s.T if s.norm else 0
     return {
-        "net": Field((s.T, s.Q, s.B * s.n), each),
-        "dz": Field((s.T, s.S, s.P, s.B * s.n), each),
-        "ds": Field((s.T, s.S, s.S, s.B * s.n), each),
+        "net": Field((s.T, s.Q, s.B * s.n)),
+        "dz": Field((s.T, s.S, s.P, s.B * s.n)),
+        "ds": Field((s.T, s.S, s.S, s.B * s.n)),
         "state": Field((s.T + 1, s.S, s.B * s.n), each),
         "exponent": Field((s.T + 1,), each, exponent=True),
-        "normalised": Field((kept, s.Q, s.B * s.n), each),
-        "gain": Field((kept, s.Q, s.B if s.norm == LAYER else s.n), each),
+        "normalised": Field((kept, s.Q, s.B * s.n)),
+        "gain": Field((kept, s.Q, s.B if s.norm == LAYER else s.n)),
         "drive": Field((0 if s.plain else s.T * s.B, s.G * s.n)),
         "work": Field((2, s.n)),
         "end": Field((1,), True),

@@ -170,7 +170,7 @@ def sample(
     count = check_integer("networks", networks, 1, LARGEST_COUNT)
     source = random_source(spec, steps, seed, inputs, burn_in, loss)
     check_count(count, ensemble_bytes(spec, source.window))
-    with single_threaded_blas():
+    with single_threaded_blas(compiled=False):
         return ensemble_dataset(source, count)
 
 

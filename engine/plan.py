@@ -29,12 +29,13 @@ class Plan:
     chunk: int
 
     def ranges(self, first: int, stop: int) -> list[tuple[int, int]]:
-        """(first network, count) of every chunk: as many for each worker, equal but for one."""
+        """(first network, count) of every chunk: as many for each worker, larger ones first."""
         total = stop - first
         pieces = -(-total // self.chunk)
         pieces = min(total, -(-pieces // self.workers) * self.workers)
-        ends = [first + total * k // pieces for k in range(pieces + 1)]
-        return [(k, after - k) for k, after in itertools.pairwise(ends)]
+        size, larger = divmod(total, pieces)
+        counts = [size + 1] * larger + [size] * (pieces - larger)
+        return list(zip(itertools.accumulate(counts[:-1], initial=first), counts, strict=True))
 
 
 def make_plan(
@@ -81,7 +82,7 @@ def memory_budget() -> int:
 def ensemble_bytes(spec: NetworkSpec, window: Window) -> int:
     """Memory of the drawn numbers of one network."""
     s = Sizes(spec, window)
-    numbers = s.K * s.n * (2 * s.R * s.n + s.G * s.m + s.P)
+    numbers = s.K * s.n * (2 * s.R * s.n + 2 * s.G * s.m + s.P)  # W and U transposed, too
     numbers += s.B * (s.n * (s.S + window.losses) + s.T * s.m)
     return int(numbers * np.dtype(spec.precision).itemsize)
 

@@ -38,7 +38,10 @@ class Workspace(threading.local):
         return last[1]
 
     def again(self, key: tuple[object, int], build: Callable[[], T]) -> T:
-        """What `build` returned when it was called last, if that was for the same key."""
+        """What `build` returned when it was called last, if that was for the same key.
+
+        The first half of the key is an object that is compared by identity, which is quick.
+        """
         if self._last is None or self._last[0][0] is not key[0] or self._last[0][1] != key[1]:
             self._last = (key, build())
         last: T = self._last[1]

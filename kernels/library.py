@@ -55,8 +55,8 @@ def run_sweeps(
         if precision not in _loops:
             _loops[precision] = _Loop(precision, setting, chunk)
         loop = _loops[precision]
-        bodies = [loop.address("forward", cell)]
-        bodies += [loop.address(name) for name in LINEAR_SWEEPS if name in sweeps]
+        bodies = [loop.address(cell, forward_sweep)]
+        bodies += [loop.address(name, linear_sweep) for name in LINEAR_SWEEPS if name in sweeps]
     loop.launch(networks, np.array(bodies), setting, chunk)
 
 
@@ -64,21 +64,21 @@ class _Loop:
     """The loop over networks, and the sweeps compiled for it, of one precision."""
 
     def __init__(self, precision: str, setting: Setting, chunk: Chunk) -> None:
+        if not all(array.flags.c_contiguous for part in chunk for array in part):
+            raise TypeError("the sweeps want contiguous arrays")
         self.precision, self.kinds = precision, (numba.typeof(setting), numba.typeof(chunk))
         launch: Any = specialise(cpu.launch, precision)
         launch.compile((numba.intp, numba.int64[::1], *self.kinds))
         # sweeps are compiled for these types alone: arrays of another kind must not reach them
         launch.disable_compile()
         self.launch = launch
-        self.addresses: dict[tuple[str, ...], int] = {}
+        self.addresses: dict[str, int] = {}
 
-    def address(self, *sweep: str) -> int:
-        """Where a sweep is; it is compiled, or loaded, when it is asked for first."""
-        if sweep not in self.addresses:
-            source = {"forward": forward_sweep}.get(sweep[0], linear_sweep)
-            body = source(sweep[-1], self.precision)
-            self.addresses[sweep] = address(body, *self.kinds)
-        return self.addresses[sweep]
+    def address(self, name: str, sweep: Callable[[str, str], Callable[..., None]]) -> int:
+        """Where ``sweep(name, precision)`` is; compiled, or loaded, when it is asked for first."""
+        if name not in self.addresses:
+            self.addresses[name] = address(sweep(name, self.precision), *self.kinds)
+        return self.addresses[name]
 
 
 def forward_sweep(cell: str, precision: str) -> Callable[..., None]:
@@ -90,7 +90,7 @@ def forward_sweep(cell: str, precision: str) -> Callable[..., None]:
         specialise(
             apply_equations,
             f"{cell}_{name}_{precision}",
-            entry=False,
+            called_from="kernels",
             **equations,
             **phi,
             **formats,
@@ -98,12 +98,13 @@ def forward_sweep(cell: str, precision: str) -> Callable[..., None]:
         for name, phi in variants.items()
     ]
     suffix = f"{cell}_{precision}"
-    return specialise(forward, suffix, apply_cell=switch(cases, 6, suffix), **formats)
+    choice = switch(cases, 6, suffix)
+    return specialise(forward, suffix, called_from="loop", apply_cell=choice, **formats)
 
 
 def linear_sweep(name: str, precision: str) -> Callable[..., None]:
     """One of `LINEAR_SWEEPS`."""
-    return specialise(LINEAR_SWEEPS[name], precision, **BINDINGS[precision])
+    return specialise(LINEAR_SWEEPS[name], precision, called_from="loop", **BINDINGS[precision])
 
 
 @cache

@@ -13,7 +13,7 @@ import dis
 import threading
 import types
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numba
 
@@ -31,7 +31,6 @@ network is a result here."""
 COMMON_FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 """numpy's error model: the zero-division branch of Python's keeps a loop scalar."""
 
-ENTRY_FLAGS: dict[str, Any] = {"cache": True}
 ALLOCATING_MODULES = tuple(
     f"{PACKAGE}.{name}" for name in ("bodies.jacobian", "graded", "pivoted_qr")
 )
@@ -40,16 +39,20 @@ ALLOCATING = ("gemm", "spectral_norm")
 else is compiled without: an allocation does not compile there, and no view of an array is counted
 (two locked instructions each; they took half of a step of 16 units)."""
 
-SWEEPS = ("forward", "adjoint", "weights", "trajectory", "jacobian")
-"""Entries that Python does not call, but a compiled loop, by address."""
-
 CALLED = ("apply_equations", "gemm", "multiply", "collect", "add_up")
 """Inner functions that stay functions. The others are inlined: a call hands over every field of
 every array, a few hundred numbers for a tape, which costs a third of a step of 16 units. What is
 called only a few times a network need not be compiled several times."""
 
-INNER_FLAGS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""Without the wrappers by which Python and C call a function: they take time to compile."""
+Caller = Literal["python", "loop", "kernels"]
+
+CALLER_FLAGS: dict[Caller, dict[str, Any]] = {
+    "python": {"cache": True},
+    "loop": {"cache": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True},
+    "kernels": {"no_cpython_wrapper": True, "no_cfunc_wrapper": True},
+}
+"""By who calls a function: Python; a compiled loop, by its address; other kernels, which take it in
+when they are compiled. The wrappers by which Python and C call a function take time to compile."""
 
 _compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
 _building = threading.RLock()
@@ -57,7 +60,7 @@ _building = threading.RLock()
 
 
 def specialise(
-    function: Callable[..., Any], suffix: str, entry: bool = True, **bindings: Any
+    function: Callable[..., Any], suffix: str, called_from: Caller = "python", **bindings: Any
 ) -> Callable[..., Any]:
     """Compile `function` with module-level names replaced by `bindings`, in all that it calls.
 
@@ -68,9 +71,8 @@ def specialise(
     suffix
         Distinguishes this binding from others of the same function; it enters the name under
         which the compiled code is cached, so it must be the same in every process.
-    entry
-        Whether the function is called from Python or by its address; such functions are cached
-        on disk.
+    called_from
+        What Python or a loop calls is cached on disk; see `CALLER_FLAGS`.
     **bindings
         Values of global names; a kernel function given as value is specialised too.
 
@@ -79,25 +81,24 @@ def specialise(
     callable
         The numba dispatcher, compiled for an argument type on its first call, memoised here.
     """
-    key = (function, suffix, entry)
+    key = (function, suffix, called_from)
     with _building:
         if key not in _compiled:
             rebuilt = _rebuild(function, suffix, bindings)
-            _compiled[key] = numba.njit(**_flags(function, entry))(rebuilt)
+            _compiled[key] = numba.njit(**_flags(function, called_from))(rebuilt)
         return _compiled[key]
 
 
-def _flags(function: Callable[..., Any], entry: bool) -> dict[str, Any]:
+def _flags(function: Callable[..., Any], caller: Caller) -> dict[str, Any]:
     """The compiler's flags for a function of the kernels."""
     name, module = function.__name__, function.__module__
     scalar = module.startswith(SCALAR_MODULES)
     allocating = module.startswith(ALLOCATING_MODULES)
-    inlined = not (entry or allocating or name in CALLED)
+    inlined = caller == "kernels" and not allocating and name not in CALLED
     return {
         **COMMON_FLAGS,
         **(SCALAR_FLAGS if scalar else SWEEP_FLAGS),
-        **(ENTRY_FLAGS if entry else {}),
-        **(INNER_FLAGS if not entry or name in SWEEPS else {}),
+        **CALLER_FLAGS[caller],
         "forceinline": inlined,
         "_nrt": allocating or name in ALLOCATING,
     }
@@ -110,7 +111,7 @@ def _rebuild(
     for name in _globals_of(function) & (set(scope) | set(bindings)):
         value = bindings.get(name, scope.get(name))
         if isinstance(value, types.FunctionType) and value.__module__.startswith(PACKAGE):
-            value = specialise(value, suffix, entry=False, **bindings)
+            value = specialise(value, suffix, "kernels", **bindings)
         scope[name] = value
     name = f"{function.__name__}_{suffix}"
     rebuilt = types.FunctionType(function.__code__, scope, name, function.__defaults__)
@@ -138,5 +139,5 @@ def switch(cases: Sequence[Callable[..., Any]], arity: int, suffix: str) -> Call
                 lines += [f"    if case == {index}:", f"        case_{index}({arguments})"]
             scope: dict[str, Any] = {f"case_{index}": case for index, case in enumerate(cases)}
             exec("\n".join(lines), scope)
-            _compiled[key] = numba.njit(**COMMON_FLAGS, **INNER_FLAGS)(scope["switch"])
+            _compiled[key] = numba.njit(**COMMON_FLAGS, **CALLER_FLAGS["kernels"])(scope["switch"])
         return _compiled[key]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradhorizon.kernels.precision import FORMATS
-from gradhorizon.kernels.specialise import specialise
+from gradhorizon.kernels.specialise import Caller, specialise
 
 Array = np.ndarray
 
@@ -31,11 +31,11 @@ LOOPS = {1: one_loop, 2: pair_loop}
 
 
 def compiled_loop(
-    function: Callable[..., Any], precision: str, outputs: int, entry: bool = True
+    function: Callable[..., Any], precision: str, outputs: int, called_from: Caller = "python"
 ) -> Any:
-    """The loop over a function with one or two results; entry: to be called from Python."""
+    """The loop over a function with one or two results."""
     name = f"{function.__module__.rpartition('.')[2]}_{function.__name__}_{precision}"
-    return specialise(LOOPS[outputs], name, entry, scalar=function, **FORMATS[precision])
+    return specialise(LOOPS[outputs], name, called_from, scalar=function, **FORMATS[precision])
 
 
 def evaluate(function: Callable[..., Any], x: Any, precision: str, outputs: int = 1) -> list[Array]:

@@ -81,7 +81,7 @@ def project_inputs(ensemble, wiring, tape):
     """
     steps, rows, size = tape.net.shape
     _, sequences, features = ensemble.input.shape
-    direct = rows == wiring.input_row.size and sequences == 1
+    direct = tape.drive.shape[0] == 0  # rows of net are those of U x
     span = steps if ensemble.U_transposed.shape[0] == 1 else 1
     for t in range(0, steps, span):
         which = min(t, ensemble.U_transposed.shape[0] - 1)

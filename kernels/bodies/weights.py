@@ -3,9 +3,9 @@
 dL/dW = sum over steps t and sequences b of dL/d(W h) (x) h_{t-1}; dL/dU has U x and x_t in the
 place of W h and h_{t-1}, dL/db the pre-activation and 1 (Werbos 1990). The gradients of the terms
 W h and U x are dL/dnet of their rows, through the normalisation if there is one; the bias is added
-after that. The sum over all steps is one matrix product, which runs at BLAS speed where rank-1
-updates step by step would be bound by memory. Terms differ by hundreds of orders of magnitude: they
-are brought to the exponent of the largest before they are added.
+after that. The sum over all steps is one matrix product, which runs at the speed of the arithmetic
+where rank-1 updates step by step would be bound by memory. Terms differ by hundreds of orders of
+magnitude: they are brought to the exponent of the largest before they are added.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ def weights(setting, network):
         After the adjoint sweep: ``tape.net`` holds dL/dnet.
     """
     sequences = network.ensemble.input.shape[1]
-    add_recurrent(sequences, setting, network)
+    gradient_of_W(sequences, setting, network)
     if network.ensemble.input.shape[2] > 0:
-        add_driven(sequences, setting, network)
+        gradient_of_U(sequences, setting, network)
     else:
         set_to_zero(1, network.gradient, network.gradient.U)
-    add_biases(sequences, setting, network)
+    gradient_of_b(sequences, setting, network)
 
 
-def add_recurrent(sequences, setting, network):
+def gradient_of_W(sequences, setting, network):
     """The gradient of W."""
     wiring, first = setting.wiring, setting.burn_in
     tape, gradient = network.tape, network.gradient
@@ -57,7 +57,7 @@ def add_recurrent(sequences, setting, network):
     add_up(0, first, rows, sequences, network, gradient.W)
 
 
-def add_driven(sequences, setting, network):
+def gradient_of_U(sequences, setting, network):
     """The gradient of U."""
     wiring, first, gradient = setting.wiring, setting.burn_in, network.gradient
     R, inputs = network.ensemble.W.shape[1], network.ensemble.input[first:]
@@ -72,7 +72,7 @@ def add_driven(sequences, setting, network):
     add_up(1, first, rows, sequences, network, gradient.U)
 
 
-def add_biases(sequences, setting, network):
+def gradient_of_b(sequences, setting, network):
     """The gradient of b: every row is 1."""
     every, first, gradient = setting.wiring.every_row, setting.burn_in, network.gradient
     count = gradient.step_exponent.size * sequences

@@ -21,7 +21,10 @@ def address(body: Callable[..., Any], setting: types.Type, chunk: types.Type) ->
     """Where the machine code of a sweep is, compiled for one network of such chunks."""
     kinds = types.void(setting, _of_one(chunk))
     result = body.get_compile_result(kinds)  # type: ignore[attr-defined]
-    return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+    found = int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+    if found == 0:
+        raise RuntimeError(f"no machine code of {result.fndesc.qualname}")
+    return found
 
 
 @intrinsic

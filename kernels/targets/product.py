@@ -1,7 +1,7 @@
-"""out += rows @ matrix for few rows, in vector instructions: where most of a sweep's time goes.
+"""out += rows @ matrix, in vector instructions: where most of a sweep's time goes.
 
 A product of one vector with a matrix is bound by loading the matrix. What a compiler makes of the
-plain loops (`add_product` in the tests) reaches half of what the first cache level delivers: it
+plain loops (`cpu.add_product`, in words) reaches half of what the first cache level delivers: it
 guards each loop against overlapping arrays, adds up vectors lane by lane at the end of every row,
 and stores partial sums. Here a tile of the output stays in registers while the matrix passes by
 once, row by row, each entry of the vector broadcast to all lanes. The vectors are the compiler's
@@ -45,10 +45,9 @@ def add_product(typing_context: Any, rows: Any, matrix: Any, out: Any, backwards
         Walk through the matrix from its end: what a walk in the other direction touched last is
         still in the cache. It reverses the order of the sums.
     """
-    for array in (rows, matrix, out):
-        contiguous = array.layout == "C" or (array is rows and array.ndim == 2)
-        if not contiguous or array.dtype != matrix.dtype:
-            raise TypingError("add_product wants contiguous arrays of one format")
+    contiguous = matrix.layout == out.layout == "C" and (rows.layout == "C" or rows.ndim == 2)
+    if not contiguous or not rows.dtype == matrix.dtype == out.dtype:
+        raise TypingError("add_product wants contiguous arrays of one format")
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         arrays = [

@@ -108,20 +108,24 @@ def test_products_do_not_disturb_each_other(name: str, whole: dict[str, xr.Datas
             np.testing.assert_array_equal(alone[variable], whole[name][variable])
 
 
+@pytest.mark.parametrize("loss", ["last", "every"])
 @pytest.mark.parametrize("inputs", ["gaussian", "zero", "array"])
 @pytest.mark.parametrize("name", SPECS)
-def test_sampled_ensemble_measures_the_same(name: str, inputs: str) -> None:
-    """measure(sample(spec, ...)) is measure(spec, ...), every bit and every variable of it."""
+def test_sampled_ensemble_measures_the_same(name: str, inputs: str, loss: str) -> None:
+    """measure(sample(spec, ...)) is measure(spec, ...), every bit and every variable of it.
+
+    Also where the ensemble's arrays lie in memory in another order.
+    """
     spec = NetworkSpec(**({"hidden_size": 5, "input_size": 3} | SPECS[name]))
-    loss = "every" if spec.batch_size > 1 else "last"
     given: Any = inputs
     if inputs == "array":
         given = np.random.default_rng(0).standard_normal((4, STEPS + 2, spec.input_size))
     arguments: dict[str, Any] = dict(steps=STEPS, seed=SEED, inputs=given, loss=loss, burn_in=2)
     direct = measure(spec, networks=6, products=PRODUCTS, keep=("states", "gradients"), **arguments)
     ensemble = sample(spec, 6, **arguments)
-    again = measure(ensemble, products=PRODUCTS, keep=("states", "gradients"))
-    assert_same_bits(direct, again)
+    for order in (ensemble, ensemble.transpose(*list(ensemble.sizes)[::-1])):
+        again = measure(order, products=PRODUCTS, keep=("states", "gradients"))
+        assert_same_bits(direct, again)
     assert again.attrs["spec"] == direct.attrs["spec"]
     for key in ("steps", "burn_in", "loss"):
         assert again.attrs[key] == direct.attrs[key], key

@@ -169,6 +169,10 @@ def test_ensembles_in_other_forms() -> None:
     np.testing.assert_allclose(single.log_gradient, expected.log_gradient, atol=1e-4)
 
 
+def test_an_ensemble_without_networks_is_refused() -> None:
+    assert_refused(lambda: measure(sample(SPEC, 2, 5).isel(network=slice(0))), "ensemble")
+
+
 def test_variables_are_labelled() -> None:
     """Every variable has units and a long name; the attributes say what computed them."""
     products = ("trajectory", "gradient", "weights", "jacobian")

@@ -58,11 +58,13 @@ def compiled_jacobians(ensemble: xr.Dataset) -> np.ndarray:
     j = i. One sequence.
     """
     source = GivenSource.from_dataset(ensemble, None)
-    run = Run.of(source, 0, ensemble.sizes["network"], Wanted((), tapes=True), Workspace())
-    W = run.arrays.ensemble.W[:, 0]
-    units, slots = run.spec.hidden_size, len(CELLS[run.spec.cell].slots)
-    dz = run.arrays.tape.dz[:, -1].reshape(len(W), slots, -1, units)
-    ds = run.arrays.tape.ds[:, -1].reshape(len(W), slots, slots, units)
+    parts = []
+    for k in range(ensemble.sizes["network"]):  # the tape is that of one network
+        arrays = Run.of(source, k, 1, Wanted(()), Workspace()).arrays
+        parts.append((arrays.ensemble.W[0, 0], arrays.tape.dz[0, -1], arrays.tape.ds[0, -1]))
+    W, dz, ds = (np.array(part) for part in zip(*parts, strict=True))
+    units, slots = source.spec.hidden_size, len(CELLS[source.spec.cell].slots)
+    dz, ds = dz.reshape(len(W), slots, -1, units), ds.reshape(len(W), slots, slots, units)
     J = np.einsum("kabi,ij->kaibj", ds, np.eye(units))
     J[:, :, :, 0] += np.einsum("kagi,kgij->kaij", dz[:, :, : W.shape[1]], W)
     return J.reshape(len(J), slots * units, slots * units)

@@ -1,4 +1,4 @@
-"""The product of a few rows with a matrix against its plain definition."""
+"""The product of rows with a matrix against its plain definition."""
 
 from __future__ import annotations
 
@@ -101,5 +101,8 @@ def test_refuses_what_is_not_contiguous() -> None:
     """An array with gaps, or of another format, does not compile."""
     with pytest.raises(numba.TypingError, match="contiguous arrays of one format"):
         compiled(np.ones(4), np.ones((4, 6))[:, ::2], np.ones(3), False)
+    square = np.ones((4, 4)).T  # of the type of rows that may have gaps
+    with pytest.raises(numba.TypingError, match="contiguous arrays of one format"):
+        compiled(square, square, np.ones((4, 4)), False)
     with pytest.raises(numba.TypingError, match="contiguous arrays of one format"):
         compiled(np.ones(4), np.ones((4, 6), np.float32), np.ones(6), False)

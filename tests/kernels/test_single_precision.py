@@ -59,7 +59,7 @@ def llvm(dispatcher: Any, signature: tuple[Any, ...]) -> str:
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_unit_loops_know_no_double(name: str) -> None:
     """The optimised loop over an activation does not mention the type at all."""
-    loop = compiled_loop(ACTIVATIONS[name], "float32", 2, entry=False)
+    loop = compiled_loop(ACTIVATIONS[name], "float32", 2, called_from="kernels")
     code = llvm(loop, (f1, f1, f1))
     assert "float" in code
     assert not re.search(r"^(?!declare).*\bdouble\b", code, re.MULTILINE)
@@ -68,7 +68,7 @@ def test_unit_loops_know_no_double(name: str) -> None:
 @pytest.mark.parametrize("name", ["exp_and_expm1", "sine_cosine_turns", "erfc_and_gauss"])
 def test_scalar_functions_know_no_double(name: str) -> None:
     """Nor does the loop over a function of `math`."""
-    loop = compiled_loop(getattr(math, name), "float32", 2, entry=False)
+    loop = compiled_loop(getattr(math, name), "float32", 2, called_from="kernels")
     code = llvm(loop, (f1, f1, f1))
     assert not re.search(r"^(?!declare).*\bdouble\b", code, re.MULTILINE)
 
@@ -78,7 +78,11 @@ def test_primitives_do_no_double_arithmetic(name: str) -> None:
     """The pieces of the sweeps add, multiply and convert nothing in float64."""
     function, signature = PRIMITIVES[name]
     bound = specialise(
-        function, "inspected_float32", entry=False, pair=random.normal_pair, **BINDINGS["float32"]
+        function,
+        "inspected_float32",
+        called_from="kernels",
+        pair=random.normal_pair,
+        **BINDINGS["float32"],
     )
     code = llvm(bound, signature)
     assert "float" in code
@@ -104,7 +108,7 @@ def test_normal_numbers_are_drawn_several_at_a_time(precision: str) -> None:
     chosen, per_block = TILES[precision]
     bindings = {"pair": random.normal_pair, "fill_uniform": chosen, "NUMBERS_PER_BLOCK": per_block}
     fill = specialise(
-        random.fill, f"packed_{precision}", entry=False, **bindings, **FORMATS[precision]
+        random.fill, f"packed_{precision}", called_from="kernels", **bindings, **FORMATS[precision]
     )
     real = getattr(types, precision)
     code = llvm(fill, (word, index, index, index, real, types.Array(real, 1, "C")))

@@ -17,14 +17,13 @@ import startup
 
 from gradhorizon.engine import NetworkSpec, measure, sample
 from gradhorizon.kernels import specialise
-from gradhorizon.kernels.specialise import SWEEPS
+from gradhorizon.kernels.library import LINEAR_SWEEPS
 
 RUN = """
 import json, sys
 from gradhorizon.studies.cli import main
 assert main(["run", "small.toml", "--out", "out", "--workers", "2"]) == 0
 from gradhorizon.kernels import specialise
-from gradhorizon.kernels.specialise import SWEEPS
 used = [f for f in specialise._compiled.values() if f.overloads]
 entries = [f for f in used if type(f._cache).__name__ == "FunctionCache"]
 misses = sum(sum(f.stats.cache_misses.values()) for f in entries)
@@ -76,10 +75,13 @@ def test_a_kernel_is_compiled_for_one_signature_whatever_is_measured():
     real.flags.writeable = False
     measure(plain, inputs=real, **common)
     measure(sample(plain, 2, 4), products=everything)
+    measure(sample(plain, 2, 4, loss="every").transpose(), products=everything)
     measure(NetworkSpec(hidden_size=3, tied=False, skip=1, weights="orthogonal"), **common)
     measure(NetworkSpec(hidden_size=3, normalization="batch", batch_size=4), **common)
     compiled = {f.py_func.__name__: f.overloads for f in specialise._compiled.values()}
-    entries = [name for name in compiled if name.startswith(("launch", "fill", *SWEEPS))]
+    entries = [
+        name for name in compiled if name.startswith(("launch", "fill", "forward", *LINEAR_SWEEPS))
+    ]
     assert len(entries) >= 7
     assert {name: len(compiled[name]) for name in entries if len(compiled[name]) > 1} == {}
 
