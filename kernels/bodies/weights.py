@@ -10,10 +10,17 @@ magnitude: they are brought to the exponent of the largest before they are added
 
 from __future__ import annotations
 
-from ..math import power_of_two
-from ..norms import project
-from ..precision import RESCALE_AT, real
-from ..targets.cpu import barrier, flat, lanes, multiply, normalise, square_norm
+from ..precision import real
+from ..targets.cpu import barrier, flat, multiply, square_norm
+from .factors import (
+    all_equal,
+    bring_to_scale,
+    collect,
+    copy_reversed,
+    copy_states,
+    moderate,
+    normalise_steps,
+)
 
 NEVER = -(2**30)
 """Exponent of a term that is exactly zero."""
@@ -83,32 +90,6 @@ def gradient_of_b(sequences, setting, network):
     add_up(2, first, rows, sequences, network, gradient.b)
 
 
-def copy_states(states, sequences, rows):
-    """States of one slot, (lag, B n), as rows (lag B, n)."""
-    units = rows.shape[1]
-    for row in range(rows.shape[0]):
-        b = row % sequences
-        copy_scaled(states[row // sequences, b * units : (b + 1) * units], real(1.0), rows[row])
-
-
-def normalise_steps(rows, sequences, exponent, out):
-    """Copy rows, those of each step divided by a power of two, which is added to its exponent."""
-    for row in range(rows.shape[0]):
-        copy_scaled(rows[row], real(1.0), out[row])
-    for j in range(exponent.size):
-        shift = normalise(out[j * sequences : (j + 1) * sequences])
-        exponent[j] += shift
-
-
-def moderate(numbers):
-    """Whether all are of a size that can be squared, and the squares multiplied."""
-    low, high = power_of_two(-RESCALE_AT), power_of_two(RESCALE_AT)
-    inside = 0
-    for i in range(numbers.size):
-        inside += low <= abs(numbers[i]) and abs(numbers[i]) <= high
-    return inside == numbers.size
-
-
 def set_to_zero(which, gradient, out):
     """No terms at all: the network is not driven."""
     out[:] = real(0.0)
@@ -116,61 +97,6 @@ def set_to_zero(which, gradient, out):
     gradient.sum_exponent[which] = 0
     gradient.square[which, :] = real(0.0)
     gradient.exponent[which, :] = 0
-
-
-def collect(first, recurrent, rows, terms, norm, tape, gradient):
-    """Fill `gradient.delta` by dL/d(terms), (lag B, len(rows) n).
-
-    It is made of the gradients of the pre-activations `rows`, and needed only where what the
-    adjoint sweep left is not in this form already.
-
-    `terms` are the rows of the normalisation to pass; those below `recurrent` hold W h, in units
-    of the state's power of two. A step's gradients get an exponent of their own, as they may be
-    far smaller than others of the step.
-    """
-    if gradient.delta.shape[0] == 0:
-        return
-    steps, _, size = tape.net.shape
-    window, units = steps - first, tape.work.shape[1]
-    used, sequences = window * rows.size * size, size // units
-    delta = gradient.delta[:used].reshape(window * sequences, rows.size * units)
-    passed = gradient.passed
-    for low in range(window):
-        t = first + low
-        above = max(tape.exponent[t], 0) if norm != 0 else 0
-        common = above if largest_of(terms) < recurrent else 0
-        for g in range(rows.size):
-            copy_scaled(tape.net[t, rows[g]], real(1.0), passed)
-            if norm != 0:
-                unit, gain = tape.normalised[t, terms[g]], tape.gain[t, terms[g]]
-                project(norm, passed, unit, gain, tape.work)
-            factor = power_of_two(common - above) if terms[g] < recurrent else real(1.0)
-            for b in range(sequences):
-                own = passed[b * units : (b + 1) * units]
-                out = delta[low * sequences + b, g * units : (g + 1) * units]
-                copy_scaled(own, factor, out)
-        block = delta[low * sequences : (low + 1) * sequences]
-        gradient.step_exponent[low] += normalise(block) - common
-
-
-def largest_of(rows):
-    """The largest row number."""
-    largest = 0
-    for g in range(rows.size):
-        largest = max(largest, rows[g])
-    return largest
-
-
-def copy_reversed(source, out):
-    """Out = source in the other order: by step instead of by lag."""
-    for j in range(out.size):
-        out[j] = source[out.size - 1 - j]
-
-
-def copy_scaled(source, factor, out):
-    """Out = factor * source."""
-    for i in lanes(source.size):
-        out[i] = factor * source[i]
 
 
 def add_up(which, first, rows, sequences, network, out):
@@ -224,23 +150,6 @@ def record_terms(which, sequences, delta, rows, sweep, gradient):
         if square > real(0.0):
             largest = max(largest, exponent[j])
     return largest
-
-
-def all_equal(numbers):
-    """Whether all are the same number."""
-    same = 0
-    for i in range(numbers.size):
-        same += numbers[i] == numbers[0]
-    return same == numbers.size
-
-
-def bring_to_scale(rows, sequences, exponent, largest, out):
-    """Out = the rows of each step times 2^(exponent - largest)."""
-    for j in range(exponent.size):
-        # a term above the largest that counts is zero itself
-        factor = power_of_two(min(max(exponent[j] - largest, -2000), 0))
-        for row in range(j * sequences, (j + 1) * sequences):
-            copy_scaled(rows[row], factor, out[row])
 
 
 def outer_square(delta, rows):
