@@ -13,7 +13,7 @@ from unit_loops import compiled_loop
 
 from gradhorizon.kernels import math, prepare, random
 from gradhorizon.kernels.activations import ACTIVATIONS
-from gradhorizon.kernels.bodies import adjoint, forward, trajectory, weights
+from gradhorizon.kernels.bodies import adjoint, factors, forward, trajectory, weights
 from gradhorizon.kernels.graded import frobenius_square, rotate
 from gradhorizon.kernels.library import BINDINGS, TILES
 from gradhorizon.kernels.precision import FORMATS
@@ -37,7 +37,7 @@ PRIMITIVES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "normalise_row": (cpu.normalise_row, (f1,)),
     "variance": (trajectory.variance, (f1,)),
     "outer_square": (weights.outer_square, (f2, f2)),
-    "copy_scaled": (weights.copy_scaled, (f1, types.float32, f1)),
+    "copy_scaled": (factors.copy_scaled, (f1, types.float32, f1)),
     "pull_to_net": (adjoint.pull_to_net, (f3, f2, f2)),
     "pull_to_state": (adjoint.pull_to_state, (f3, f2, f2)),
     "add_loss": (adjoint.add_loss, (f1, f2, index)),
