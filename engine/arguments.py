@@ -85,6 +85,17 @@ def check_option(field: str, value: Any, known: Iterable[str]) -> None:
         raise InputError(field, value, listed(known))
 
 
+def checked_exponents(exponents: int | None, products: Iterable[str]) -> int | None:
+    """The number of leading Lyapunov exponents; None: all."""
+    if exponents is None:
+        return None
+    if "lyapunov" not in products:
+        raise InputError("exponents", exponents, "nothing without the product 'lyapunov'")
+    if "jacobian" in products:
+        raise InputError("exponents", exponents, "nothing beside the product 'jacobian': all")
+    return check_integer("exponents", exponents, 1, LARGEST_COUNT)
+
+
 def checked_burn_in(burn_in: int | None) -> int | None:
     """The burn-in for a given ensemble; None where its own is meant."""
     return None if burn_in is None else check_integer("burn_in", burn_in, 0, LARGEST_STEPS)

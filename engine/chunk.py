@@ -17,6 +17,7 @@ from ..kernels.contract import (
     Chunk,
     JacobianProduct,
     Setting,
+    Spectrum,
     Tape,
     Visited,
     WeightGradient,
@@ -25,7 +26,7 @@ from ..kernels.contract import (
 from ..kernels.library import run_sweeps
 from ..kernels.norms import NORMALIZATIONS
 from .ensemble import Source, Window
-from .layout import Field, Fields, Wanted, layout
+from .layout import Field, Fields, Sizes, Wanted, layout
 from .spec import NetworkSpec
 from .workspace import Workspace
 
@@ -35,6 +36,7 @@ PARTS: dict[str, Callable[..., Any]] = {
     "gradient": WeightGradient,
     "visited": Visited,
     "jacobian": JacobianProduct,
+    "spectrum": Spectrum,
 }
 """The parts of a `Chunk` after its ensemble, in its order."""
 
@@ -60,7 +62,7 @@ class Run:
     ) -> Run:
         """Draw the networks first, ..., first + count - 1 and run their sweeps."""
         spec, window = source.spec, source.window
-        setting = setting_of(spec, window)
+        setting = setting_of(spec, window, wanted)
         ensemble = source.draw(first, count, workspace)
         parts = layout(spec, window, wanted)
         results = workspace.again(
@@ -83,7 +85,7 @@ def _results(
 
     def take(part: str, name: str, field: Field) -> Array:
         shape = (count if field.each else 1, *field.shape)
-        return workspace.take(f"{part}.{name}", shape, np.int32 if field.exponent else precision)
+        return workspace.take(f"{part}.{name}", shape, field.dtype or precision)
 
     return [
         kind(**{name: take(part, name, field) for name, field in parts[part].items()})
@@ -92,7 +94,7 @@ def _results(
 
 
 @lru_cache(maxsize=64)
-def setting_of(spec: NetworkSpec, window: Window) -> Setting:
+def setting_of(spec: NetworkSpec, window: Window, wanted: Wanted) -> Setting:
     """What the kernels have to know of a specification."""
     cell, real = CELLS[spec.cell], np.dtype(spec.precision).type
     names = list(cell.activations)
@@ -104,7 +106,23 @@ def setting_of(spec: NetworkSpec, window: Window) -> Setting:
         real(spec.skip),
         real(spec.branch),
         window.burn_in,
+        initial_frame(spec, window, wanted),
     )
+
+
+def initial_frame(spec: NetworkSpec, window: Window, wanted: Wanted) -> Array:
+    """The tangents that Lyapunov exponents start from, orthonormal columns (M, k).
+
+    All of them: the unit vectors, which leave what is exactly zero at zero. The leading k: random
+    directions, the same for every network, as some of the unit vectors may never leave theirs.
+    """
+    if "lyapunov" not in wanted.sweeps:
+        return np.empty((0, 0))
+    size = Sizes(spec, window).M
+    if wanted.exponents is None or wanted.exponents >= size:
+        return np.eye(size)
+    random = np.random.default_rng(0).standard_normal((size, wanted.exponents))
+    return np.ascontiguousarray(np.linalg.qr(random)[0])
 
 
 def wiring_of(spec: NetworkSpec) -> Wiring:

@@ -18,6 +18,7 @@ from .clip import ClipArgument, clip_coordinates
 from .ensemble import Source
 from .keep import kept_variables
 from .products import product_variables
+from .spectrum import block_ends
 from .status import STATUS
 from .variable import Arrays, Variable
 
@@ -60,6 +61,11 @@ def results_dataset(
         "lag": ("lag", np.arange(T), {"units": "steps", "long_name": "lag"}),
         "step": ("step", np.arange(T), {"units": "steps", "long_name": "step"}),
         "norm": ["frobenius", "spectral"],
+        "block": (
+            "block",
+            block_ends(T, source.window.burn_in),
+            {"units": "steps", "long_name": "lag at the end of the block"},
+        ),
         "gate": list(cell.gates),
         "own_gate": list(cell.apart),
     }

@@ -9,14 +9,19 @@ from typing import NamedTuple
 
 from ..kernels.cells import CELLS
 from ..kernels.norms import BATCH, LAYER, NORMALIZATIONS
+from ..kernels.orthonormalise import LANES
 from .ensemble import Window
 from .spec import NetworkSpec
+
+BLOCKS = 10
+"""What a standard error is computed from: its own is a quarter."""
 
 SWEEPS: dict[str, frozenset[str]] = {
     "trajectory": frozenset({"trajectory"}),
     "gradient": frozenset({"adjoint"}),
     "weights": frozenset({"adjoint", "weights"}),
     "jacobian": frozenset({"jacobian"}),
+    "lyapunov": frozenset({"lyapunov"}),
 }
 """The sweeps behind each product, beside the forward sweep."""
 
@@ -32,16 +37,25 @@ class Wanted:
         The states themselves.
     gradients : bool
         The weight gradients themselves, where weights are fresh at every step all of their terms.
+    exponents : int, optional
+        Leading Lyapunov exponents of every sequence; None: all.
     """
 
     products: tuple[str, ...]
     states: bool = False
     gradients: bool = False
+    exponents: int | None = None
 
     @classmethod
-    def of(cls, products: Sequence[str], keep: Sequence[str] = (), clip: bool = False) -> Wanted:
+    def of(
+        cls,
+        products: Sequence[str],
+        keep: Sequence[str] = (),
+        clip: bool = False,
+        exponents: int | None = None,
+    ) -> Wanted:
         """What the arguments of `measure` ask for."""
-        return cls(tuple(products), "states" in keep, "gradients" in keep or clip)
+        return cls(tuple(products), "states" in keep, "gradients" in keep or clip, exponents)
 
     @property
     def sweeps(self) -> frozenset[str]:
@@ -50,12 +64,15 @@ class Wanted:
         return more.union(*(SWEEPS[name] for name in self.products))
 
 
+EXPONENT = "int32"
+
+
 class Field(NamedTuple):
     """An array of one network; `each`: all networks of a chunk keep theirs."""
 
     shape: tuple[int, ...]
     each: bool = False
-    exponent: bool = False  # int32, not the kernels' precision
+    dtype: str | None = None  # None: the network's precision
 
 
 class Sizes:
@@ -67,8 +84,11 @@ class Sizes:
         self.S, self.R, self.G, self.P = len(cell.slots), cell.recurrent, len(cell.gates), cell.rows
         self.Q = self.R + self.G if norm.separate else self.P
         self.T, self.window = window.total, window.steps
+        self.counted = window.steps - 1 - window.burn_in  # steps of a rate and of an exponent
         self.K = 1 if spec.tied else window.total
         self.norm = norm.kind
+        self.D = self.B if norm.kind == BATCH else 1
+        self.C, self.M = self.B // self.D, self.S * self.D * self.n
         self.tied = spec.tied
         self.plain = self.B == 1 and self.G == self.Q  # rows of net are those of U x
 
@@ -88,8 +108,9 @@ def layout(spec: NetworkSpec, window: Window, wanted: Wanted) -> dict[str, Field
         "gradient": _gradient(size, wanted.gradients),
         "visited": _visited(size),
         "jacobian": _jacobian(size),
+        "spectrum": _spectrum(size, wanted.exponents),
     }
-    sweep_of = {"gradient": "weights", "visited": "trajectory"}
+    sweep_of = {"gradient": "weights", "visited": "trajectory", "spectrum": "lyapunov"}
     for name, fields in parts.items():
         if sweep_of.get(name, name) not in wanted.sweeps:
             parts[name] = {k: f._replace(shape=(0,) * len(f.shape)) for k, f in fields.items()}
@@ -103,13 +124,13 @@ def _tape(s: Sizes, each: bool) -> Fields:
         "dz": Field((s.T, s.S, s.P, s.B * s.n)),
         "ds": Field((s.T, s.S, s.S, s.B * s.n)),
         "state": Field((s.T + 1, s.S, s.B * s.n), each),
-        "exponent": Field((s.T + 1,), each, exponent=True),
+        "exponent": Field((s.T + 1,), each, dtype=EXPONENT),
         "normalised": Field((kept, s.Q, s.B * s.n)),
         "gain": Field((kept, s.Q, s.B if s.norm == LAYER else s.n)),
         "drive": Field((0 if s.plain else s.T * s.B, s.G * s.n)),
         "work": Field((2, s.n)),
         "end": Field((1,), True),
-        "largest_exponent": Field((1,), True, exponent=True),
+        "largest_exponent": Field((1,), True, dtype=EXPONENT),
     }
 
 
@@ -118,7 +139,7 @@ def _adjoint(s: Sizes) -> Fields:
         "cotangent": Field((2, s.S, s.B * s.n)),
         "delta": Field((s.R, s.B * s.n)),
         "square": Field((s.window,), True),
-        "exponent": Field((s.window,), True, exponent=True),
+        "exponent": Field((s.window,), True, dtype=EXPONENT),
     }
 
 
@@ -130,13 +151,13 @@ def _gradient(s: Sizes, each: bool) -> Fields:
         "U": Field((K, s.G * s.n, s.m), each),
         "b": Field((K, s.P * s.n, 1), each),
         "sum_square": Field((3,), True),
-        "sum_exponent": Field((3,), True, exponent=True),
+        "sum_exponent": Field((3,), True, dtype=EXPONENT),
         "square": Field((3, s.window), True),
-        "exponent": Field((3, s.window), True, exponent=True),
+        "exponent": Field((3, s.window), True, dtype=EXPONENT),
         "delta": Field((0 if direct else s.window * s.B * s.P * s.n,)),
         "passed": Field((s.B * s.n,)),
         "rows": Field((s.window * s.B * max(s.n, s.m),)),
-        "step_exponent": Field((s.window,), exponent=True),
+        "step_exponent": Field((s.window,), dtype=EXPONENT),
     }
 
 
@@ -144,23 +165,52 @@ def _visited(s: Sizes) -> Fields:
     return {
         "derivative": Field((3,), True),
         "variance": Field((s.window, s.B), True),
-        "exponent": Field((s.window,), True, exponent=True),
+        "exponent": Field((s.window,), True, dtype=EXPONENT),
     }
 
 
 def _jacobian(s: Sizes) -> Fields:
-    group = s.B if s.norm == BATCH else 1
-    C, M = s.B // group, s.S * group * s.n
+    C, M = s.C, s.M
     return {
         "frobenius_square": Field((C, s.window), True),
         "spectral": Field((C, s.window), True),
-        "exponent": Field((C, s.window), True, exponent=True),
+        "exponent": Field((C, s.window), True, EXPONENT),
         "singular_square": Field((C, M), True),
-        "singular_exponent": Field((C, M), True, exponent=True),
-        "tangent": Field((2, s.S, M, group * s.n)),
-        "product": Field((s.R, M, group * s.n)),
+        "singular_exponent": Field((C, M), True, EXPONENT),
+        "tangent": Field((2, M, M)),
+        "product": Field((s.R * s.D * s.n, M)),
+        "column": Field((3, s.D * s.n if s.norm else 0)),
         "rows": Field((2, M, M)),
-        "row_exponent": Field((M,), exponent=True),
+        "row_exponent": Field((M,), dtype=EXPONENT),
         "qr": Field((4, M, M)),
-        "swaps": Field((2, M), exponent=True),
+        "swaps": Field((2, M), dtype=EXPONENT),
     }
+
+
+def _spectrum(s: Sizes, exponents: int | None) -> Fields:
+    C, M, size = s.C, s.M, s.D * s.n
+    k = min(exponents or M, M)
+    width = -(-k // LANES) * LANES
+    length = (width // LANES | 1) * LANES
+    shapes: dict[str, tuple[int, ...]] = {
+        "basis": (3, M, length),
+        "product": (s.R * size, width),
+        "column": (3, size if s.norm else 0),
+        "diagonal": (2, width),
+        "overlap": (LANES, width),
+        "reflections": (M, M),
+    }
+    blocks = block_count(s.counted)
+    return {
+        "growth": Field((C, blocks, k), True, "float64"),
+        "exponent": Field((C, blocks, k), True, EXPONENT),
+        "report": Field((2,), True, "float64"),
+        **{name: Field(shape, dtype="float64") for name, shape in shapes.items()},
+        "swaps": Field((2, M), dtype=EXPONENT),
+        "noise": Field((M,), dtype="float64"),
+    }
+
+
+def block_count(steps: int) -> int:
+    """Blocks of steps in which Lyapunov exponents are resolved over time."""
+    return min(steps, BLOCKS)

@@ -18,6 +18,7 @@ from .arguments import (
     check_option,
     check_window,
     checked_burn_in,
+    checked_exponents,
     random_source,
     refuse_given,
 )
@@ -51,6 +52,7 @@ def measure(
     loss: str = "last",
     keep: Sequence[str] = (),
     clip: ClipArgument = None,
+    exponents: int | None = None,
     device: str = "cpu",
     workers: int | None = None,
     progress: bool = False,
@@ -72,7 +74,7 @@ def measure(
         Independent N(0, 1) numbers, nothing, or real sequences: network i reads the sequences
         i B, ..., i B + B - 1 (B = batch_size), counted round the array; its measured window is
         the first `steps` steps, and burn-in reads the end of the same sequence before them.
-    products : sequence of {"trajectory", "gradient", "weights", "jacobian"}
+    products : sequence of {"trajectory", "gradient", "weights", "jacobian", "lyapunov"}
     burn_in : int, optional
         Forward steps before the measured window; ``rate`` leaves out as many first lags. Default
         steps // 10, 0 for ``tied=False``; for a given ensemble its own.
@@ -85,6 +87,9 @@ def measure(
         Clip the gradient of the product ``weights`` by its global norm, ``{"norm": c}``, or entry
         by entry, ``{"value": c}``; several thresholds and both kinds at once are lists. Reported
         along the axis ``clip``: how much is clipped, the norm before and after, the angle.
+    exponents : int, optional
+        How many Lyapunov exponents the product ``lyapunov`` finds, the largest ones; default all.
+        A few are found in less time.
     device : {"cpu"}
     workers : int, optional
         Threads; default one per available core.
@@ -116,6 +121,7 @@ def measure(
     clips = checked_clips(clip)
     if clips and "weights" not in products:
         raise InputError("clip", clip, "nothing without the product 'weights'")
+    exponents = checked_exponents(exponents, products)
     if workers is not None:
         workers = check_integer("workers", workers, 1, 1024)
     source: Source
@@ -128,13 +134,14 @@ def measure(
     else:
         count = check_integer("networks", networks, 1, LARGEST_COUNT)
         source = random_source(spec, steps, seed, inputs, burn_in, loss)
-    plan = make_plan(source.spec, source.window, Wanted.of(products, keep, bool(clip)), workers)
+    wanted = Wanted.of(products, keep, bool(clip), exponents)
+    plan = make_plan(source.spec, source.window, wanted, workers)
     variables = result_variables(source, products, keep, clip).values()
-    check_count(count, result_bytes(source, variables, len(clips)))
+    check_count(count, result_bytes(source, variables, len(clips), exponents))
     blocks = plan.ranges(0, count)
 
     def run(block: tuple[int, int]) -> Arrays:
-        return measure_block(source, *block, products, keep, clip)
+        return measure_block(source, *block, products, keep, clip, exponents)
 
     with single_threaded_blas("jacobian" in products):
         found = _map(run, blocks, plan, progress)
@@ -181,9 +188,11 @@ def measure_block(
     products: Sequence[str],
     keep: Sequence[str] = (),
     clip: ClipArgument = None,
+    exponents: int | None = None,
 ) -> Arrays:
     """Results of a few networks, computed in the calling thread."""
-    run = Run.of(source, first, count, Wanted.of(products, keep, bool(clip)), _workspace)
+    wanted = Wanted.of(products, keep, bool(clip), exponents)
+    run = Run.of(source, first, count, wanted, _workspace)
     results: Arrays = {}
     for name in products:
         results |= PRODUCTS[name].measure(run)

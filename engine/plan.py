@@ -89,12 +89,11 @@ def ensemble_bytes(spec: NetworkSpec, window: Window) -> int:
 
 def chunk_bytes(spec: NetworkSpec, window: Window, wanted: Wanted) -> tuple[int, int]:
     """Memory that every network of a chunk takes, and what they use one after the other."""
-    width = np.dtype(spec.precision).itemsize
     each, shared = ensemble_bytes(spec, window), 0
     parts = layout(spec, window, wanted)
     for fields in parts.values():
         for field in fields.values():
-            need = math.prod(field.shape) * (4 if field.exponent else width)
+            need = math.prod(field.shape) * np.dtype(field.dtype or spec.precision).itemsize
             each, shared = (each + need, shared) if field.each else (each, shared + need)
     if wanted.gradients:  # copies of them in float64
         each += 6 * 8 * sum(math.prod(parts["gradient"][name].shape) for name in "WUb")

@@ -19,6 +19,9 @@ from ..kernels.library import log_norms_kernel
 from .chunk import Run
 from .clip import VARIABLES as CLIP_VARIABLES
 from .ensemble import Source
+from .layout import Sizes, block_count
+from .spectrum import VARIABLES as SPECTRUM_VARIABLES
+from .spectrum import lyapunov
 from .variable import Arrays, Variable
 
 
@@ -142,6 +145,7 @@ PRODUCTS: dict[str, Product] = {
             ),
         },
     ),
+    "lyapunov": Product(lyapunov, SPECTRUM_VARIABLES),
 }
 
 
@@ -153,12 +157,16 @@ def product_variables(
     return table | (CLIP_VARIABLES if clip else {})
 
 
-def result_bytes(source: Source, variables: Iterable[Variable], clips: int = 0) -> int:
+def result_bytes(
+    source: Source, variables: Iterable[Variable], clips: int = 0, exponents: int | None = None
+) -> int:
     """Memory of one network's results, twice over: chunks are joined."""
     spec, T = source.spec, source.window.steps
     n, m, B = spec.hidden_size, spec.input_size, spec.batch_size
-    cell = CELLS[spec.cell]
-    sizes = {"network": 1, "lag": T, "step": T, "norm": 2, "index": n * B * len(cell.slots)}
+    cell, size = CELLS[spec.cell], Sizes(spec, source.window)
+    sizes = {"network": 1, "lag": T, "step": T, "norm": 2}
+    sizes |= {"index": exponents or size.C * size.M, "block": block_count(size.counted)}
+    sizes["direction"] = size.C * min(exponents or size.M, size.M)
     sizes |= {"sequence": B, "unit": n, "source": n, "feature": m, "gate": len(cell.gates)}
     sizes |= {"own_gate": len(cell.apart), "clip": clips}
     return 8 + sum(16 * math.prod(sizes[dim] for dim in v.dims) for v in variables)

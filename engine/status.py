@@ -16,7 +16,8 @@ STATUS = {"ok": 0, "overflow": 1, "dead": 2, "bad_input": 3}
 ok : measured.
 overflow : a state, weight or gradient left the range of its format in a single step; or the state
     of a gated, normalised network is too large for its derivatives.
-dead : dL/dnet is zero at some lag: exactly, or beside other numbers of its network.
+dead : dL/dnet is zero at some lag: exactly, or beside other numbers of its network; or all Lyapunov
+    exponents are -inf.
 bad_input : NaN or infinity among the given weights, states or inputs.
 """
 
@@ -33,6 +34,10 @@ def status_of(run: Run, results: Arrays) -> Array:
         dead = square.min(axis=1) == 0
     if "log_jacobian_norm" in results:
         overflow |= ~(results["log_jacobian_norm"] < np.inf).all(axis=(1, 2))
+    if "lyapunov_exponent" in results:
+        largest = results["lyapunov_exponent"][:, 0]
+        overflow |= ~(results["lyapunov_exponent"] < np.inf).all(axis=1)
+        dead |= largest == -np.inf
     codes = np.full(run.count, STATUS["ok"], np.int8)
     codes[dead] = STATUS["dead"]
     codes[overflow] = STATUS["overflow"]

@@ -133,6 +133,7 @@ class Setting(NamedTuple):
     skip: Any
     branch: Any  # h' = skip h + branch f(net, h)
     burn_in: int  # steps before the measured window
+    frame: Array  # (M, k), float64: the initial tangents of `Spectrum`
 
 
 class Tape(NamedTuple):
@@ -200,12 +201,33 @@ class JacobianProduct(NamedTuple):
     exponent: Array  # (C, lag), int32
     singular_square: Array  # (C, M): squared singular value = singular_square * 4**...
     singular_exponent: Array  # (C, M), int32
-    tangent: Array  # (2, S, M, D n): work space
-    product: Array  # (R, M, D n): work space
+    tangent: Array  # (2, M, M): work space
+    product: Array  # (R D n, M): work space
+    column: Array  # (3, D n): work space; empty without a norm
     rows: Array  # (2, M, M): work space
     row_exponent: Array  # (M,), int32: work space
     qr: Array  # (4, M, M): work space
     swaps: Array  # (2, M), int32: work space
+
+
+class Spectrum(NamedTuple):
+    """Growth of k tangents by blocks of steps; C, D and M as in `JacobianProduct`.
+
+    Everything is float64, whatever the format of the network. A row of a frame is L numbers long, k
+    and more, so that its vectors are whole; an odd number of them spreads rows over the cache.
+    """
+
+    growth: Array  # (C, block, k): product of R_ii = growth * 2**exponent
+    exponent: Array  # (C, block, k), int32
+    report: Array  # (2,): largest |x_i| / R_ii accepted, intervals of all C
+    basis: Array  # (3, M, L): work space
+    product: Array  # (R D n, width): work space; width is k in whole vectors
+    column: Array  # (3, D n): work space; empty without a norm
+    diagonal: Array  # (2, width): work space
+    overlap: Array  # (vector, width): work space
+    reflections: Array  # (M, M): work space
+    swaps: Array  # (2, M), int32: work space
+    noise: Array  # (M,): work space
 
 
 class Chunk(NamedTuple):
@@ -217,3 +239,4 @@ class Chunk(NamedTuple):
     gradient: WeightGradient
     visited: Visited
     jacobian: JacobianProduct
+    spectrum: Spectrum

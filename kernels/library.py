@@ -14,6 +14,7 @@ from . import prepare, random
 from .bodies.adjoint import adjoint
 from .bodies.forward import apply_equations, forward
 from .bodies.jacobian import jacobian
+from .bodies.lyapunov import lyapunov
 from .bodies.trajectory import trajectory
 from .bodies.weights import weights
 from .cells import CELLS
@@ -23,18 +24,26 @@ from .precision import FORMATS
 from .specialise import specialise, switch
 from .targets import cpu
 from .targets.calls import address, flat
+from .targets.panel import orthonormalise_panel
 from .targets.product import add_product
 
 LINEAR_SWEEPS: dict[str, Callable[..., None]] = {
-    body.__name__: body for body in (trajectory, jacobian, adjoint, weights)
+    body.__name__: body for body in (trajectory, jacobian, lyapunov, adjoint, weights)
 }
 """What runs on the tape of a forward sweep and knows no cell, so that one compiled function each
 serves all of them; in the order in which they run: `adjoint` overwrites the pre-activations, and
 `weights` wants what it leaves."""
 
-TARGET = {"add_product": add_product, "flat": flat}
+TARGET = {
+    "add_product": add_product,
+    "orthonormalise_panel": orthonormalise_panel,
+    "flat": flat,
+}
 BINDINGS = {name: names | TARGET for name, names in FORMATS.items()}
 """What the sources of the sweeps leave open, per precision."""
+
+COMPUTES_IN = {"lyapunov": "float64"}
+"""Sweeps that compute in one format for networks of either."""
 
 PREPARATIONS: dict[str, Callable[..., None]] = {
     function.__name__: function for function in (prepare.transpose, prepare.to_unit_length)
@@ -104,7 +113,8 @@ def forward_sweep(cell: str, precision: str) -> Callable[..., None]:
 
 def linear_sweep(name: str, precision: str) -> Callable[..., None]:
     """One of `LINEAR_SWEEPS`."""
-    return specialise(LINEAR_SWEEPS[name], precision, called_from="loop", **BINDINGS[precision])
+    own = COMPUTES_IN.get(name, precision)
+    return specialise(LINEAR_SWEEPS[name], own, called_from="loop", **BINDINGS[own])
 
 
 @cache

@@ -34,12 +34,21 @@ COMMON_FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 ALLOCATING_MODULES = tuple(
     f"{PACKAGE}.{name}" for name in ("bodies.jacobian", "graded", "pivoted_qr")
 )
-ALLOCATING = ("gemm", "spectral_norm")
+ALLOCATING = ("spectral_norm",)
 """Code with numba's memory manager: BLAS' and LAPACK's wrappers, and what is not tuned yet. All
 else is compiled without: an allocation does not compile there, and no view of an array is counted
 (two locked instructions each; they took half of a step of 16 units)."""
 
-CALLED = ("apply_equations", "gemm", "multiply", "project_inputs", "collect", "add_up")
+CALLED = (
+    "apply_equations",
+    "multiply",
+    "project_inputs",
+    "collect",
+    "add_up",
+    "push",
+    "gram_schmidt",
+    "householder",
+)
 """Inner functions that stay functions. The others are inlined: a call hands over every field of
 every array, a few hundred numbers for a tape, which costs a third of a step of 16 units. What is
 called only a few times a network need not be compiled several times; and `project_inputs` beside

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 from gradhorizon.engine import NetworkSpec, measure
 
@@ -25,6 +26,12 @@ def assert_variance(samples: np.ndarray, theory: float) -> None:
     """z-test of a variance, its standard error from the fourth moment of the samples."""
     deviation = (samples - samples.mean()) ** 2
     assert abs(deviation.mean() - theory) <= 4 * deviation.std() / np.sqrt(samples.size)
+
+
+def gaussian_exponents(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Newman 1986: mean and variance per step of ln R_ii for fresh Gaussian W, weight_scale 1."""
+    dof = n - np.arange(n)
+    return (np.log(2 / n) + special.psi(dof / 2)) / 2, special.polygamma(1, dof / 2) / 4
 
 
 def increments(spec: NetworkSpec, networks: int, steps: int, **options: Any) -> np.ndarray:

@@ -310,7 +310,7 @@ def measure(ensemble: xr.Dataset, rounding: Callable[[Network], Rounding] | None
     for net in networks(ensemble):
         passage = Passage(net, rounding(net) if rounding else exact)
         with np.errstate(divide="ignore"):
-            parts = (_trajectory, _gradient, _weights, _jacobian)
+            parts = (_trajectory, _gradient, _weights, _jacobian, _lyapunov)
             rows.append({k: v for part in parts for k, v in part(passage).items()})
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
@@ -363,16 +363,45 @@ def _jacobian(passage: Passage) -> dict[str, Array]:
     }
 
 
+def _lyapunov(passage: Passage) -> dict[str, Array]:
+    burn_in = passage.net.burn_in
+    jacobians = passage.jacobians[burn_in + 1 :]
+    frame, logs = np.eye(jacobians.shape[1]), []
+    for J in jacobians:
+        frame, lengths = gram_schmidt(J @ frame)
+        logs.append(np.log(lengths))
+    exponents = np.sort(np.mean(logs[burn_in:], axis=0))[::-1]
+    return {
+        "lyapunov_exponent": exponents,
+        "entropy_rate": exponents[exponents > 0].sum(),
+    }
+
+
+def gram_schmidt(frame: Array) -> tuple[Array, Array]:
+    """(Q, R_ii) by columns, twice over; a column that depends on the others becomes zero."""
+    q, lengths = np.zeros_like(frame), np.zeros(len(frame))
+    for j, column in enumerate(frame.T):
+        left = column
+        for _ in range(2):
+            left = left - q @ (q.T @ left)
+        lengths[j] = np.linalg.norm(left)
+        if lengths[j] <= 1e-13 * np.linalg.norm(column):
+            lengths[j] = 0.0
+        else:
+            q[:, j] = left / lengths[j]
+    return q, lengths
+
+
 def deviation(name: str, found: Array, expected: Array) -> float:
     """Largest error of a variable: of a logarithm as it is, else relative to the largest entry.
 
-    A horizon counts as the rate it stands for, and of singular values only errors relative to the
-    largest of the network: a dense SVD gives no more.
+    A horizon counts as the rate it stands for, and of singular values and growth per step only
+    errors relative to the largest of the network: a dense SVD, or QR, gives no more.
     """
     found, expected = np.asarray(found, float), np.asarray(expected, float)
     if name == "horizon":
         found, expected = -1 / found, -1 / expected
-    elif name == "log_singular_value":
+    elif name in ("log_singular_value", "lyapunov_exponent"):
         top = expected.max(axis=1, keepdims=True)
         found, expected = np.exp(found - top), np.exp(expected - top)
     elif not name.startswith(("log", "contribution", "rate")):

@@ -35,49 +35,41 @@ def jacobian(setting, network):
     product.singular_square[:] = real(np.nan)
     product.exponent[:] = 0
     product.singular_exponent[:] = 0
-    group = product.tangent.shape[3] // ensemble.W.shape[3]
+    size = product.product.shape[0] // ensemble.W.shape[1]
+    group = size // ensemble.W.shape[3]
     last = ensemble.W.shape[0] - 1
     for c in range(groups):
         tangent, other = product.tangent[0], product.tangent[1]
         rows, scratch, exponent = product.rows[0], product.rows[1], product.row_exponent
         qr, swaps = product.qr, product.swaps
         set_identity(rows)
-        unpack(rows, tangent)
+        set_identity(tangent)
         exponent[:] = 0
         record(c, 0, rows, exponent, scratch, product)
         for lag in range(1, lags):
             t = setting.burn_in + lag
-            W = ensemble.W_transposed[min(t, last)]
-            push(t, c * group, W, setting.wiring, tape, tangent, product.product, other)
+            push(
+                t,
+                c * group,
+                ensemble.W[min(t, last)],
+                setting.wiring,
+                tape,
+                tangent,
+                product.product,
+                product.column,
+                other,
+            )
             tangent, other = other, tangent
             if not np.isfinite(magnitude(tangent)):
                 product.spectral[c, lag:] = real(np.inf)
                 break
-            pack(tangent, qr[0])
+            qr[0] = tangent.T  # which wants a tangent as a row
             pivoted_qr(qr[0], exponent, qr[1], qr[2], qr[3, 0], swaps)
-            unpack(qr[1], tangent)
+            tangent[:] = qr[1].T
             permute(rows, swaps[0])
             multiply_rows(qr[2], rows, exponent, scratch)
             record(c, lag, rows, exponent, scratch, product)
         singular_squares(rows, exponent, product.singular_square[c], product.singular_exponent[c])
-
-
-def pack(tangent, columns):
-    """Tangents (S, M, D n) as an array (M, S D n): one perturbation of the whole state a row."""
-    slots, count, size = tangent.shape
-    split = columns.reshape(count, slots, size)
-    for a in range(slots):
-        for c in range(count):
-            split[c, a] = tangent[a, c]
-
-
-def unpack(columns, tangent):
-    """Inverse of `pack`."""
-    slots, count, size = tangent.shape
-    split = columns.reshape(count, slots, size)
-    for a in range(slots):
-        for c in range(count):
-            tangent[a, c] = split[c, a]
 
 
 def set_identity(matrix):

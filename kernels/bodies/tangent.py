@@ -5,7 +5,8 @@ normalisation, if there is one,
 
     V' = dz . N (W V[0]) + ds . V
 
-for every cell. The perturbations of all columns pass W in one matrix product per gate.
+for every cell. Perturbations are the columns of a frame, whose rows are slot by slot the units of
+all sequences: they pass W in one matrix product per gate and sequence.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from __future__ import annotations
 from ..math import power_of_two
 from ..norms import BATCH, project
 from ..precision import real
-from ..targets.cpu import gemm, lanes, scale
+from ..targets.cpu import flat, lanes, multiply
 
 
-def push(t, first, W_transposed, wiring, tape, tangent, product, out):
+def push(t, first, W, wiring, tape, frame, product, column, out):
     """Carry the tangents of a group of sequences through one step.
 
     Parameters
@@ -25,50 +26,68 @@ def push(t, first, W_transposed, wiring, tape, tangent, product, out):
         Step.
     first : int
         First sequence of the group.
-    W_transposed : (R, n, n)
+    W : (R, n, n)
     wiring : Wiring
     tape : Tape
-    tangent, out : (S, M, D n)
-        Perturbations of the D sequences before and after the step, one per index of M.
-    product : (R, M, D n)
+    frame, out : (S D n, columns or more)
+        Perturbations of the D sequences before and after the step.
+    product : (R D n, columns)
         Work space.
+    column : (3, D n)
+        Work space; empty without a norm.
     """
-    slots, columns, size = tangent.shape
-    gates, units, _ = W_transposed.shape
-    rows = columns * size // units
+    gates, units, _ = W.shape
+    slots = tape.ds.shape[1]
+    size, columns = frame.shape[0] // slots, product.shape[1]
     low = first * units
+    terms = flat(product)
+    for i in lanes(terms.size):
+        terms[i] = real(0.0)
     for g in range(gates):
-        gemm(tangent[0].reshape(rows, units), W_transposed[g], product[g].reshape(rows, units))
+        for d in range(0, size, units):
+            below = g * size + d
+            multiply(W[g], frame[d : d + units, :columns], product[below : below + units])
     if wiring.norm != 0:
-        push_through_norm(t, first, wiring, tape, product)
+        push_through_norm(t, first, wiring, tape, product, column)
     for a in range(slots):
-        dz, ds = tape.dz[t, a, :, low : low + size], tape.ds[t, a, :, low : low + size]
-        for c in range(columns):
-            row = out[a, c]
-            for i in lanes(size):
-                row[i] = real(0.0)
-            for g in range(gates):
-                add_entrywise(dz[g], product[g, c], row)
+        for i in lanes(size):
+            row = out[a * size + i]
+            set_scaled(tape.dz[t, a, 0, low + i], product[i], row)
+            for g in range(1, gates):
+                add_scaled(tape.dz[t, a, g, low + i], product[g * size + i], row)
             for s in range(slots):
-                add_entrywise(ds[s], tangent[s, c], row)
+                add_scaled(tape.ds[t, a, s, low + i], frame[s * size + i, :columns], row)
 
 
-def push_through_norm(t, first, wiring, tape, product):
+def push_through_norm(t, first, wiring, tape, product, column):
     """Multiply the perturbations of the recurrent terms by the Jacobian of the norm."""
-    gates, columns, size = product.shape
+    size = column.shape[1]
     units = tape.work.shape[1]
     low, group = first * units, size // units
     gains = units if wiring.norm == BATCH else group  # of all sequences together, or of each
-    for g in range(gates):
+    gradient, work = column[0], column[1:, :units]
+    # the gain is that of terms in units of 2^exponent
+    factor = power_of_two(-max(tape.exponent[t], 0))
+    for g in range(product.shape[0] // size):
         unit = tape.normalised[t, g, low : low + size]
         gain = tape.gain[t, g, first : first + gains]
-        for c in range(columns):
-            project(wiring.norm, product[g, c], unit, gain, tape.work)
-    if tape.exponent[t] > 0:  # the gain is that of terms in units of 2^exponent
-        scale(product, power_of_two(-tape.exponent[t]))
+        terms = product[g * size : (g + 1) * size]
+        for c in range(terms.shape[1]):
+            for i in lanes(size):
+                gradient[i] = terms[i, c] * factor
+            project(wiring.norm, gradient, unit, gain, work)
+            for i in lanes(size):
+                terms[i, c] = gradient[i]
 
 
-def add_entrywise(x, y, out):
-    """Out += x y, entry by entry."""
-    for i in lanes(out.size):
-        out[i] += x[i] * y[i]
+def set_scaled(factor, x, out):
+    """Out = factor x; `out` may be longer."""
+    for c in range(x.size):
+        out[c] = factor * x[c]
+
+
+def add_scaled(factor, x, out):
+    """Out += factor x."""
+    if factor != real(0.0):
+        for c in range(x.size):
+            out[c] += factor * x[c]

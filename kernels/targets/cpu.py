@@ -34,6 +34,18 @@ def add_product(rows, matrix, out, backwards):
     out += product.reshape(out.shape)
 
 
+def orthonormalise_panel(panel, diagonal):
+    """Modified Gram-Schmidt; what it computes, for reading: that of `panel` is compiled.
+
+    The columns of `panel` become orthonormal, `diagonal` the lengths they had left; a zero column
+    stays zero.
+    """
+    for j in range(diagonal.size):
+        diagonal[j] = np.sqrt((panel[:, j] ** 2).sum())
+        panel[:, j] *= real(1.0) / diagonal[j] if diagonal[j] != real(0.0) else real(0.0)
+        panel[:, j + 1 :] -= np.outer(panel[:, j], panel[:, j] @ panel[:, j + 1 :])
+
+
 def multiply(rows, matrix, out):
     """Out += rows @ matrix for many rows, (B, J), (J, I) and (B, I).
 
@@ -48,11 +60,6 @@ def multiply(rows, matrix, out):
 def flat(array):
     """A contiguous array as one row; `calls.flat` is compiled, and takes no time."""
     return array.reshape(array.size)
-
-
-def gemm(a, b, out):
-    """Out = a @ b through BLAS; the caller keeps BLAS to one thread."""
-    np.dot(a, b, out)
 
 
 def scale(array, factor):

@@ -72,17 +72,14 @@ def tangent_products(run: Run, start: int) -> np.ndarray:
     with all unit perturbations at once.
     """
     ensemble, tape = plain.of_network(0, run.arrays)[:2]
-    slots = len(CELLS[run.spec.cell].slots)
-    M = ensemble.initial_state.size
-    tangent = np.eye(M).reshape(M, slots, -1).swapaxes(0, 1).copy()
-    work = np.empty((ensemble.W.shape[1], *tangent.shape[1:]))
+    M, gates = ensemble.initial_state.size, ensemble.W.shape[1]
+    units = M // len(CELLS[run.spec.cell].slots)
+    product, column = np.empty((gates * units, M)), np.empty((3, units))
     found = [np.eye(M)]
     for t in range(start, run.window.total):
-        W = ensemble.W_transposed[0 if run.spec.tied else t]
-        out = np.empty_like(tangent)
-        push(t, 0, W, run.setting.wiring, tape, tangent, work, out)
-        tangent = out
-        found.append(tangent.swapaxes(0, 1).reshape(M, M).T)
+        W, out = ensemble.W[0 if run.spec.tied else t], np.empty((M, M))
+        push(t, 0, W, run.setting.wiring, tape, found[-1], product, column, out)
+        found.append(out)
     return np.array(found)
 
 

@@ -9,18 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from laws import ALARM, assert_mean, assert_variance, increments
+from laws import ALARM, assert_mean, assert_variance, gaussian_exponents, increments
 from scipy import special, stats
 
 from gradhorizon.engine import NetworkSpec, measure, sample
 from gradhorizon.studies.random_matrices import deep_relu_increment
-
-
-def exponents(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Newman 1986: mean and variance per step of ln R_ii for Gaussian W, weight_scale 1."""
-    dof = n - np.arange(n)
-    return (np.log(2 / n) + special.psi(dof / 2)) / 2, special.polygamma(1, dof / 2) / 4
-
 
 # C. Products of independent Gaussian matrices: tied = false, linear, n = 32
 
@@ -34,7 +27,7 @@ def test_leading_exponent_of_independent_products(precision: str) -> None:
     n = 32
     spec = NetworkSpec(activation="linear", hidden_size=n, tied=False, precision=precision)
     rise = increments(spec, 1000, 21)
-    mean, variance = exponents(n)
+    mean, variance = gaussian_exponents(n)
     assert mean[0] == pytest.approx(-0.015788, abs=1e-6)
     assert np.sqrt(variance[0]) == pytest.approx(0.12698, abs=1e-5)
     assert_mean(rise, mean[0], np.sqrt(variance[0]))
@@ -53,7 +46,7 @@ def test_determinant_of_independent_products() -> None:
     spec = NetworkSpec(activation="linear", hidden_size=n, tied=False)
     data = measure(spec, networks=300, steps=factors + 1, products=("jacobian",), inputs="zero")
     total = data.log_singular_value.values.sum(axis=1)
-    mean, variance = (value.sum() for value in exponents(n))
+    mean, variance = (value.sum() for value in gaussian_exponents(n))
     assert mean == pytest.approx(-16.93537, abs=1e-5)
     assert_mean(total, factors * mean, np.sqrt(factors * variance))
     assert_variance(total, factors * variance)
@@ -72,7 +65,7 @@ def test_all_exponents_of_independent_products() -> None:
         Q, R = np.linalg.qr(W[:, t] @ Q)
         logs.append(np.log(np.abs(np.diagonal(R, axis1=1, axis2=2))))
     logs = np.concatenate(logs)
-    mean, variance = exponents(n)
+    mean, variance = gaussian_exponents(n)
     assert mean[[15, 31]] == pytest.approx([-0.346249, -2.368049], abs=1e-6)
     assert (np.abs(logs.mean(axis=0) - mean) <= 5 * np.sqrt(variance / len(logs))).all()
     spread = (logs - mean) ** 2
@@ -91,7 +84,7 @@ def test_top_singular_value_of_a_long_product() -> None:
     arguments: dict[str, Any] = dict(networks=60, products=("jacobian",), inputs="zero")
     short = measure(spec, steps=101, **arguments).log_singular_value.values
     long = measure(spec, steps=301, seed=1, **arguments).log_singular_value.values
-    mean, variance = exponents(n)
+    mean, variance = gaussian_exponents(n)
     for i in (0, n - 1):
         rate = (long[:, i].mean() - short[:, i].mean()) / 200
         error = np.sqrt(400 * variance[i] / 60) / 200

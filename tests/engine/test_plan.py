@@ -37,7 +37,7 @@ def test_bytes_of_a_chunk(tied: bool, tapes: bool, gradients: bool) -> None:
     """The plan counts the arrays that a chunk really has."""
     spec = NetworkSpec(cell="lstm", hidden_size=5, input_size=3, batch_size=2, tied=tied)
     source = random_source(spec, 6, 0, "gaussian", 2, "every")
-    wanted = Wanted(("weights", "jacobian", "trajectory"), tapes, gradients)
+    wanted = Wanted(("weights", "jacobian", "lyapunov", "trajectory"), tapes, gradients)
     run = Run.of(source, 0, 7, wanted, Workspace())
     each, shared = chunk_bytes(spec, source.window, wanted)
     copies = 6 * 8 * sum(a[0].size for a in run.arrays.gradient[:3]) if gradients else 0
@@ -54,6 +54,7 @@ def test_bytes_of_a_chunk(tied: bool, tapes: bool, gradients: bool) -> None:
         (("gradient",), {"adjoint"}),
         (("weights",), {"adjoint", "gradient"}),
         (("trajectory", "jacobian"), {"visited", "jacobian"}),
+        (("lyapunov",), {"spectrum"}),
     ],
 )
 def test_what_is_not_asked_for_is_empty(products: tuple[str, ...], parts: set[str]) -> None:
@@ -62,4 +63,4 @@ def test_what_is_not_asked_for_is_empty(products: tuple[str, ...], parts: set[st
     window = random_source(spec, 6, 0, "zero", 0, "last").window
     found = layout(spec, window, Wanted(products))
     empty = {name for name, fields in found.items() if all(0 in f.shape for f in fields.values())}
-    assert empty == {"adjoint", "gradient", "visited", "jacobian"} - parts
+    assert empty == {"adjoint", "gradient", "visited", "jacobian", "spectrum"} - parts

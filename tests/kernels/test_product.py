@@ -11,7 +11,8 @@ import pytest
 from gradhorizon.kernels.library import BINDINGS
 from gradhorizon.kernels.specialise import specialise
 from gradhorizon.kernels.targets import cpu
-from gradhorizon.kernels.targets.product import VECTOR_BYTES, add_product
+from gradhorizon.kernels.targets.product import add_product
+from gradhorizon.kernels.targets.vectors import VECTOR_BYTES
 
 GUARD = 7.0
 
@@ -97,12 +98,28 @@ def test_the_directions_are_two_orders_of_one_sum() -> None:
     assert (ahead == back).all() and (ahead == (rows.reshape(3, 50) @ matrix).ravel()).all()
 
 
-def test_refuses_what_is_not_contiguous() -> None:
-    """An array with gaps, or of another format, does not compile."""
-    with pytest.raises(numba.TypingError, match="contiguous arrays of one format"):
-        compiled(np.ones(4), np.ones((4, 6))[:, ::2], np.ones(3), False)
-    square = np.ones((4, 4)).T  # of the type of rows that may have gaps
-    with pytest.raises(numba.TypingError, match="contiguous arrays of one format"):
-        compiled(square, square, np.ones((4, 4)), False)
-    with pytest.raises(numba.TypingError, match="contiguous arrays of one format"):
-        compiled(np.ones(4), np.ones((4, 6), np.float32), np.ones(6), False)
+@pytest.mark.parametrize("short", ["float64", "float32"])
+def test_parts_of_wider_arrays(short: str) -> None:
+    """Columns of a matrix and of the result, rows of a shorter format; nothing beside is read."""
+    generator = np.random.default_rng(3)
+    rows = generator.integers(-9, 9, (7, 6)).astype(short)
+    for width in (8, 40, 13):
+        matrix, out = np.full((6, width + 9), np.nan), np.full((7, width + 5), GUARD)
+        part, found = matrix[:, 4 : 4 + width], out[:, 2 : 2 + width]
+        part[:], found[:] = generator.integers(-9, 9, part.shape), 1
+        compiled(rows, part, found, False)
+        np.testing.assert_array_equal(found, 1 + rows.astype(float) @ part)
+        assert (out[:, :2] == GUARD).all() and (out[:, 2 + width :] == GUARD).all()
+
+
+def test_refuses_other_formats_and_orders() -> None:
+    """A longer format on the left, columns that are neighbours, a flat array with gaps."""
+    square = np.ones((4, 4))
+    with pytest.raises(numba.TypingError, match="one format"):
+        compiled(square, square.astype("f4"), square.astype("f4"), False)
+    with pytest.raises(numba.TypingError, match="one format"):
+        compiled(square, square, square.astype("f4"), False)
+    with pytest.raises(numba.TypingError, match="neighbours"):
+        compiled(square, np.asfortranarray(square), square, False)
+    with pytest.raises(numba.TypingError, match="contiguous"):
+        compiled(np.ones(8)[::2], square, np.ones(4), False)

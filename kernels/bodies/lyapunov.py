@@ -1,0 +1,212 @@
+"""The Lyapunov spectrum: how fast each of an orthonormal frame of tangents grows.
+
+The discrete QR method (Benettin et al. 1980): the frame is carried through some steps and
+orthonormalised again, and the exponents are the mean of ln R_ii per step. How many steps follows
+from what each interval finds. The largest ratio of a column's length before to after
+orthogonalisation, |x_i| / R_ii, is what ln R_ii loses in accuracy, in units of eps. An interval
+that ends above `LIMIT` is thrown away and repeated at half the length from the frame at its start;
+where one step is too much, `householder` takes over. A bad guess costs time, never accuracy.
+
+All of it is computed in float64 for networks of either precision: in float32 the ratio would allow
+an interval of one step.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..math import exponent_of, power_of_two
+from ..orthonormalise import gram_schmidt, householder
+from ..precision import real
+from ..targets.cpu import magnitude
+from .tangent import push
+
+LIMIT = 1e8
+"""Largest ratio of an interval: ln R_ii is good to eight digits, and its errors do not add up."""
+
+SAFETY = 15.0
+"""Intervals are chosen to end this much below the limit: the ratio fluctuates."""
+
+LONGEST = 32
+"""Steps of an interval at most; nothing is gained beyond."""
+
+SMALLEST, LARGEST = 2.0**-900, 2.0**900
+"""Squared lengths outside of these have lost digits, or are about to."""
+
+FARTHEST = 300.0
+"""|ln R_ii| of an interval at most, so that lengths stay between those."""
+
+
+def lyapunov(setting, network):
+    """Growth of the frame over the measured window, in blocks of steps.
+
+    The step's Jacobians are those of the product `jacobian`: from the second step of the window on.
+    The first ``setting.burn_in`` of them turn the frame and are not counted. Sequences have a
+    spectrum each, unless a normalisation over the batch couples them.
+
+    Parameters
+    ----------
+    setting : Setting
+    network : Chunk
+        After the forward sweep.
+    """
+    tape, spectrum = network.tape, network.spectrum
+    groups, blocks, _ = spectrum.growth.shape
+    first = 2 * setting.burn_in + 1
+    count = tape.dz.shape[0] - first
+    spectrum.report[0], spectrum.report[1] = real(1.0), real(0.0)
+    for c in range(groups):
+        set_frame(setting.frame, spectrum.basis[0])
+        here, pace, t = 0, real(np.log(LIMIT)), setting.burn_in + 1
+        for block in range(-1, blocks):  # block -1 turns the frame
+            growth, exponent = (
+                spectrum.growth[c, max(block, 0)],
+                spectrum.exponent[c, max(block, 0)],
+            )
+            growth[:] = real(1.0)
+            exponent[:] = 0
+            stop = first + count * (block + 1) // blocks
+            while t < stop:
+                here, span, pace = advance(t, stop - t, c, here, pace, setting, network)
+                accumulate(spectrum.diagonal[1], growth, exponent)
+                spectrum.report[1] += real(block >= 0)
+                t += span
+
+
+def advance(t, steps, c, here, pace, setting, network):
+    """One interval: (where the new frame is, steps done, ln of the ratio per step)."""
+    spectrum = network.spectrum
+    square, diagonal = spectrum.diagonal[0], spectrum.diagonal[1]
+    span = next_span(steps, pace)
+    careful = pace > np.log(LIMIT)
+    while True:
+        end = carry(t, span, c, here, setting, network)
+        frame = spectrum.basis[end]
+        set_column_squares(frame, square)
+        if careful:
+            other = 3 - here - end
+            orthonormalise_carefully(frame, spectrum.basis[other], spectrum)
+            end = other
+            break
+        gram_schmidt(frame, diagonal, spectrum.overlap)
+        ratio = largest_ratio(square, diagonal)
+        if ratio <= LIMIT:
+            spectrum.report[0] = max(spectrum.report[0], ratio)
+            break
+        careful = span == 1
+        span = max(1, span // 2)
+    found = strain(square, diagonal) / span
+    return end, span, found if pace == np.inf or found == np.inf else real(0.5) * (pace + found)
+
+
+def next_span(steps, pace):
+    """Length of the next of equal intervals that make up some steps."""
+    room = np.log(LIMIT / SAFETY)
+    longest = max(1, int(room / max(pace, room / LONGEST)))
+    intervals = (steps + longest - 1) // longest
+    return (steps + intervals - 1) // intervals
+
+
+def carry(t, span, c, here, setting, network):
+    """Push the frame through some steps; returns where the result is. The frame itself stays."""
+    ensemble, spectrum = network.ensemble, network.spectrum
+    last = ensemble.W.shape[0] - 1
+    group = setting.frame.shape[0] // (network.tape.ds.shape[1] * ensemble.W.shape[3])
+    source, target = here, (here + 1) % 3
+    for step in range(t, t + span):
+        push(
+            step,
+            c * group,
+            ensemble.W[min(step, last)],
+            setting.wiring,
+            network.tape,
+            spectrum.basis[source],
+            spectrum.product,
+            spectrum.column,
+            spectrum.basis[target],
+        )
+        source, target = target, 3 - here - target
+    return source
+
+
+def orthonormalise_carefully(frame, q, spectrum):
+    """Householder's Q R; all of R is NaN if the frame is not finite."""
+    diagonal = spectrum.diagonal[1]
+    total = real(0.0)
+    for r in range(frame.shape[0]):
+        total += magnitude(frame[r, : diagonal.size])
+    if np.isfinite(total):
+        householder(
+            frame,
+            q,
+            diagonal,
+            spectrum.reflections,
+            spectrum.swaps,
+            spectrum.noise,
+            spectrum.overlap,
+        )
+    else:
+        diagonal[:] = real(np.nan)
+        q[:] = real(np.nan)
+
+
+def set_frame(source, out):
+    """The initial frame, beside columns of zeros."""
+    for r in range(out.shape[0]):
+        out[r] = real(0.0)
+        for c in range(source.shape[1]):
+            out[r, c] = source[r, c]
+
+
+def set_column_squares(frame, out):
+    """Squared lengths of the columns; infinite where one is too short to be squared."""
+    for c in range(out.size):
+        out[c] = real(0.0)
+    for r in range(frame.shape[0]):
+        row = frame[r]
+        for c in range(out.size):
+            out[c] += row[c] * row[c]
+    for c in range(out.size):
+        if out[c] < SMALLEST:
+            for r in range(frame.shape[0]):
+                if frame[r, c] != real(0.0):
+                    out[c] = real(np.inf)
+
+
+def largest_ratio(square, diagonal):
+    """The largest |x_i| / R_ii, at least 1; infinite if a number is not to be trusted."""
+    worst = real(1.0)
+    for c in range(square.size):
+        if square[c] != real(0.0):
+            left = diagonal[c] * diagonal[c]
+            if not (left > SMALLEST and square[c] < LARGEST):  # NaN, too
+                return real(np.inf)
+            worst = max(worst, square[c] / left)
+    return np.sqrt(worst)
+
+
+def strain(square, diagonal):
+    """How near an interval came to the end of its accuracy, `LIMIT`, or of its range; a logarithm.
+
+    Beyond the range lengths would become zero unseen.
+    """
+    ratio, farthest = largest_ratio(square, diagonal), real(1.0)
+    if ratio == np.inf:
+        return ratio
+    for c in range(square.size):
+        if square[c] != real(0.0):
+            left = diagonal[c] * diagonal[c]
+            farthest = max(farthest, left, real(1.0) / left)
+    share = np.log(LIMIT) / (real(2.0) * FARTHEST)
+    return max(np.log(ratio), share * np.log(farthest))
+
+
+def accumulate(diagonal, growth, exponent):
+    """Growth 2^exponent times R_ii; zero is final, and NaN."""
+    for c in range(growth.size):
+        product = growth[c] * diagonal[c]
+        if product > real(0.0):
+            k = exponent_of(product)
+            product *= power_of_two(-k)
+            exponent[c] += k
+        growth[c] = product

@@ -1,0 +1,136 @@
+"""Q R of frames: against exact arithmetic, row by row where rows differ, and exact zeros."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mpmath as mp
+import numba
+import numpy as np
+import pytest
+
+from gradhorizon.kernels import orthonormalise
+from gradhorizon.kernels.library import BINDINGS
+from gradhorizon.kernels.orthonormalise import LANES
+from gradhorizon.kernels.specialise import specialise
+from gradhorizon.kernels.targets import cpu
+from gradhorizon.kernels.targets.panel import orthonormalise_panel
+
+EPS = float(np.finfo(float).eps)
+SHAPES = pytest.mark.parametrize("rows, columns", [(1, 1), (5, 3), (8, 8), (12, 9), (33, 33)])
+
+
+@numba.njit(_nrt=False)
+def compiled_panel(panel: Any, diagonal: Any) -> None:
+    orthonormalise_panel(panel, diagonal)
+
+
+def framed(columns: np.ndarray) -> np.ndarray:
+    """Columns among others of zeros, in rows that are longer still."""
+    rows, count = columns.shape
+    width = -(-count // LANES) * LANES
+    frame = np.full((rows, width + LANES), np.nan)
+    frame[:, :width] = 0
+    frame[:, :count] = columns
+    return frame
+
+
+def decompose(name: str, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Q and diag(R) by one of the two ways."""
+    frame, (rows, count) = framed(columns), columns.shape
+    width = frame.shape[1] - LANES
+    kernel = specialise(getattr(orthonormalise, name), "test", **BINDINGS["float64"])
+    diagonal, overlap = np.full(width, np.nan), np.full((LANES, width), np.nan)
+    if name == "gram_schmidt":
+        kernel(frame, diagonal, overlap)
+        q = frame
+    else:
+        q = np.full_like(frame, np.nan)
+        swaps = np.empty((2, rows), np.int32)
+        reflections = np.full((rows, rows), np.nan)
+        kernel(frame, q, diagonal, reflections, swaps, np.empty(rows), overlap)
+    assert np.isnan(q[:, width:]).all()
+    assert (q[:, count:width] == 0).all() and (diagonal[count:] == 0).all()
+    return q[:, :count], diagonal[:count]
+
+
+def exact_lengths(columns: np.ndarray) -> np.ndarray:
+    """R_ii in 400 digits, by the definition: what is left of a column beside the earlier ones."""
+    with mp.workdps(400):
+        basis, lengths = [], []
+        for column in columns.T.tolist():
+            left = mp.matrix(column)
+            for q in basis:
+                left -= (q.T * left)[0] * q
+            lengths.append(mp.norm(left))
+            basis.append(left / lengths[-1])
+        return np.array([float(length) for length in lengths])
+
+
+@pytest.mark.parametrize("name", ["gram_schmidt", "householder"])
+@SHAPES
+def test_factorisation(rows: int, columns: int, name: str) -> None:
+    """Q orthonormal, Q^T A upper triangular, R_ii exact to a few eps times their ratio."""
+    a = np.random.default_rng(rows).standard_normal((rows, columns))
+    q, diagonal = decompose(name, a)
+    want = exact_lengths(a)
+    ratio = (np.linalg.norm(a, axis=0) / want).max()
+    tolerance = 20 * rows * ratio * EPS
+    np.testing.assert_allclose(diagonal, want, rtol=tolerance)
+    np.testing.assert_allclose(q.T @ q, np.eye(columns), atol=tolerance)
+    r = q.T @ a
+    np.testing.assert_allclose(np.tril(r, -1), 0, atol=tolerance * np.abs(a).max())
+    np.testing.assert_allclose(np.abs(np.diag(r)), want, rtol=tolerance)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4, 17])
+def test_panel_equals_the_plain_one(rows: int) -> None:
+    """The vector instructions against their description, some columns zero or dependent."""
+    panel = np.random.default_rng(rows).standard_normal((rows, LANES))
+    panel[:, [1, 5]] = 0
+    ours, plain = framed(panel), panel.copy()
+    diagonal, want = np.empty(LANES), np.empty(LANES)
+    compiled_panel(ours[:, :LANES], diagonal)
+    cpu.orthonormalise_panel(plain, want)
+    independent = min(rows, LANES - 2)
+    there = [c for c in range(LANES) if c not in (1, 5)][:independent]
+    np.testing.assert_allclose(diagonal[there], want[there], rtol=1e-12)
+    np.testing.assert_allclose(ours[:, there], plain[:, there], atol=1e-12)
+    assert (diagonal[[1, 5]] == 0).all() and (ours[:, [1, 5]] == 0).all()
+
+
+@pytest.mark.parametrize("spread", [20.0, 100.0, 250.0])
+def test_householder_row_by_row(spread: float) -> None:
+    """Rows over 10^-spread..10^spread, as where units saturate: R_ii to a relative error of n eps.
+
+    Gram-Schmidt loses them: their ratio exceeds 1 / eps.
+    """
+    n, rng = 9, np.random.default_rng(3)
+    sizes = 10.0 ** rng.uniform(-spread, spread / 10, n)
+    a = sizes[:, None] * rng.standard_normal((n, n))
+    want = exact_lengths(a)
+    _, diagonal = decompose("householder", a)
+    np.testing.assert_allclose(diagonal, want, rtol=1e3 * n * EPS)
+    assert (np.linalg.norm(a, axis=0) / want).max() > 1e9
+
+
+@pytest.mark.parametrize("name", ["gram_schmidt", "householder"])
+def test_zero_columns_stay_zero(name: str) -> None:
+    """A dead direction takes nothing from the others."""
+    a = np.random.default_rng(1).standard_normal((11, 10))
+    a[:, [0, 4, 9]] = 0
+    q, diagonal = decompose(name, a)
+    alive = [c for c in range(10) if c not in (0, 4, 9)]
+    assert (diagonal[[0, 4, 9]] == 0).all() and (q[:, [0, 4, 9]] == 0).all()
+    np.testing.assert_allclose(diagonal[alive], exact_lengths(a[:, alive]), rtol=1e-12)
+
+
+def test_householder_finds_the_rank() -> None:
+    """Columns of a product of rank 4 beside the first four: zero, whatever the rows' sizes."""
+    rng = np.random.default_rng(2)
+    a = rng.standard_normal((12, 4)) @ rng.standard_normal((4, 9))
+    for sizes in (np.ones(12), 10.0 ** np.arange(-60, 60, 10)):
+        q, diagonal = decompose("householder", sizes[:, None] * a)
+        assert (diagonal[:4] > 0).all() and (diagonal[4:] == 0).all()
+        np.testing.assert_allclose(q[:, :4].T @ q[:, :4], np.eye(4), atol=1e-13)
+        assert (q[:, 4:] == 0).all()
