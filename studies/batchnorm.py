@@ -53,7 +53,7 @@ def _theory(cell: Cell) -> float:
     """
     from math import nan
 
-    from .theory_norm import finite_batch_mean_field, normalized_mean_field
+    from .theory import finite_batch_mean_field, normalized_mean_field
 
     spec, inputs = cell.spec, cell.sweep.inputs
     plain = (spec.cell, spec.skip, spec.branch, spec.weights) == ("rnn", 0, 1, "gaussian")

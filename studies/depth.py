@@ -120,10 +120,7 @@ def _theory(cell: Cell) -> Any:
     """
     import numpy as np
 
-    from .random_matrices import deep_relu_increment
-    from .theory import mean_field
-    from .theory_norm import finite_batch_mean_field
-    from .theory_residual import residual_path
+    from .theory import deep_relu_increment, finite_batch_mean_field, mean_field, residual_path
 
     spec, steps = cell.spec, cell.sweep.steps
     lag, scale, nothing = np.arange(steps), spec.weight_scale, np.full(steps, np.nan)

@@ -65,7 +65,7 @@ def _fixed_point_rate(cell: Cell) -> float:
     """NaN also where networks are not tied or not plain, or where zero is not a fixed point."""
     from math import nan
 
-    from .theory_gated import PYTORCH_WEIGHT_SCALE
+    from .theory import PYTORCH_WEIGHT_SCALE
 
     spec = cell.spec
     pytorch = spec.weights == "pytorch"
@@ -81,7 +81,7 @@ def _fixed_point_rate(cell: Cell) -> float:
 
 def _rates() -> dict[str, Callable[[float, Callable[[str], float]], float]]:
     """Theory by cell: from the weight scale and the biases of the gates to the rate at zero."""
-    from .theory_gated import gru_fixed_point_rate, lstm_fixed_point_rate
+    from .theory import gru_fixed_point_rate, lstm_fixed_point_rate
 
     return {
         "lstm": lambda scale, bias: lstm_fixed_point_rate(

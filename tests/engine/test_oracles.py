@@ -13,7 +13,7 @@ from laws import ALARM, assert_mean, assert_variance, gaussian_exponents, increm
 from scipy import special, stats
 
 from gradhorizon.engine import NetworkSpec, measure, sample
-from gradhorizon.studies.random_matrices import deep_relu_increment
+from gradhorizon.studies.theory import deep_relu_increment
 
 # C. Products of independent Gaussian matrices: tied = false, linear, n = 32
 

@@ -19,7 +19,7 @@ from gradhorizon.engine.given import GivenSource
 from gradhorizon.engine.layout import Wanted
 from gradhorizon.engine.workspace import Workspace
 from gradhorizon.kernels.cells import CELLS
-from gradhorizon.studies import theory_gated as theory
+from gradhorizon.studies import theory
 
 BIASES = {
     "gru": [{}, {"reset": 1.5, "update": -1.0}, {"reset": -1.0, "update": 2.0}],

@@ -3,7 +3,7 @@
 z-tests at 4 standard errors: the false-alarm rate is 6e-5 each (see `laws`). Finite-size terms go
 like 1/n unless stated, and 2 rate(2n) - rate(n) is free of them. Batches are small beside n
 throughout, so that theory at the very batch size applies; that it tends to the table of large
-batches is a matter of `test_theory_norm`.
+batches is a matter of `test_finite_batch`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from gradhorizon.engine import NetworkSpec, measure
-from gradhorizon.studies.theory_norm import (
+from gradhorizon.studies.theory import (
     finite_batch_mean_field,
     normalized_mean_field,
+    residual_path,
 )
-from gradhorizon.studies.theory_residual import residual_path
 
 
 def rates(spec: NetworkSpec, networks: int, settle: int, inputs: str) -> tuple[float, float]:

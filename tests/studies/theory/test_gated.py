@@ -8,7 +8,7 @@ from math import exp, inf, log, nan, sqrt
 import numpy as np
 import pytest
 
-from gradhorizon.studies import theory_gated as theory
+from gradhorizon.studies import theory
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .expectations import Activation, Array, Function, activation_named, gaussian_expectation
+from .activations import Activation, Array, Function, activation_named
+from .expectations import gaussian_expectation
 from .ranges import check_not_negative, check_positive
 
 

@@ -11,16 +11,11 @@ from math import log, sqrt
 
 import numpy as np
 
+from .activations import Activation, Array, activation_named
 from .batch_sphere import BatchSphere, CosinePower, graded
-from .expectations import (
-    Activation,
-    Array,
-    activation_named,
-    gaussian_expectation,
-    gaussian_pair_expectation,
-)
+from .expectations import gaussian_expectation, gaussian_pair_expectation
+from .plain import MeanField
 from .ranges import check_not_negative, check_positive
-from .theory import MeanField
 
 NORMALIZATIONS = ("batch", "batch-separate", "layer")
 

@@ -11,12 +11,13 @@ The weights of a wide Gaussian block have mu uniform in the disc of radius weigh
 
 from __future__ import annotations
 
-from math import exp, inf, isnan, log, sqrt
+from math import exp, isnan, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .ranges import check_not_negative
+from .scalars import logarithm
 
 PYTORCH_WEIGHT_SCALE = 1.0 / sqrt(3.0)
 """sigma_w of entries U(-1/sqrt n, 1/sqrt n)."""
@@ -102,7 +103,7 @@ def gru_fixed_point_rate(
     """
     u, r = _sigmoid(update_bias), _sigmoid(reset_bias)
     check_not_negative(weight_scale=weight_scale)
-    return _log(u + _sigmoid(-update_bias) * r * weight_scale)
+    return logarithm(u + _sigmoid(-update_bias) * r * weight_scale)
 
 
 def lstm_fixed_point_rate(
@@ -135,7 +136,7 @@ def lstm_fixed_point_rate(
     """
     through = _sigmoid(input_bias) * _sigmoid(output_bias)
     check_not_negative(weight_scale=weight_scale)
-    return _log(_sigmoid(forget_bias) + through * weight_scale)
+    return logarithm(_sigmoid(forget_bias) + through * weight_scale)
 
 
 def gru_stability_limit(*, reset_bias: float = 0.0) -> float:
@@ -180,7 +181,3 @@ def _sigmoid(x: float) -> float:
     if isnan(x):
         raise ValueError("a bias is NaN")
     return 1.0 / (1.0 + exp(-x)) if x >= 0.0 else exp(x) / (1.0 + exp(x))
-
-
-def _log(x: float) -> float:
-    return log(x) if x > 0.0 else -inf

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .expectations import REACH, Activation, Array, Function
+from .activations import Activation, Array, Function
+from .expectations import REACH
 
 
 class BatchSphere(NamedTuple):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .expectations import Array
+from .activations import Array
 
 
 class ProductExponents(NamedTuple):

@@ -1,0 +1,62 @@
+"""Exact and mean-field theory of gradient propagation, beside which the measurements are set.
+
+Pure functions of a network's parameters. Rates are of a norm (not of its square), in nats per step;
+negative means vanishing. SciPy is imported by the functions that use it: a start must not wait.
+"""
+
+from .activations import ACTIVATIONS, Activation, activation_named
+from .bounds import certified_rate, derivative_bound
+from .critical import critical_weight_scale
+from .depths import DepthScales, depth_scales
+from .expectations import gaussian_expectation, gaussian_pair_expectation
+from .gated import (
+    PYTORCH_WEIGHT_SCALE,
+    gru_fixed_point_eigenvalues,
+    gru_fixed_point_rate,
+    gru_stability_limit,
+    lstm_fixed_point_eigenvalues,
+    lstm_fixed_point_rate,
+    lstm_stability_limit,
+)
+from .normalized import NORMALIZATIONS, finite_batch_mean_field, normalized_mean_field
+from .plain import MeanField, mean_field
+from .products import (
+    ProductExponents,
+    ReluIncrement,
+    deep_relu_increment,
+    gaussian_product_exponents,
+    spectral_radius_rate,
+)
+from .residual import ResidualPath, residual_path
+
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "DepthScales",
+    "MeanField",
+    "NORMALIZATIONS",
+    "PYTORCH_WEIGHT_SCALE",
+    "ProductExponents",
+    "ReluIncrement",
+    "ResidualPath",
+    "activation_named",
+    "certified_rate",
+    "critical_weight_scale",
+    "deep_relu_increment",
+    "depth_scales",
+    "derivative_bound",
+    "finite_batch_mean_field",
+    "gaussian_expectation",
+    "gaussian_pair_expectation",
+    "gaussian_product_exponents",
+    "gru_fixed_point_eigenvalues",
+    "gru_fixed_point_rate",
+    "gru_stability_limit",
+    "lstm_fixed_point_eigenvalues",
+    "lstm_fixed_point_rate",
+    "lstm_stability_limit",
+    "mean_field",
+    "normalized_mean_field",
+    "residual_path",
+    "spectral_radius_rate",
+]

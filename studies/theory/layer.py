@@ -1,0 +1,74 @@
+"""One step of the mean-field recursion of a wide plain network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isnan
+
+from .activations import Activation, Function, activation_named
+from .expectations import gaussian_expectation, gaussian_pair_expectation
+from .ranges import check_not_negative, check_positive
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One step of the mean-field recursion: how variance, correlation and gradient pass it."""
+
+    activation: Activation
+    slope: float
+    weight_variance: float
+    drive: float  # variance that bias and input add
+
+    @classmethod
+    def of(
+        cls,
+        activation: str,
+        slope: float,
+        weight_scale: float,
+        bias_scale: float,
+        input_variance: float,
+    ) -> Layer:
+        """Return the step of such a network; ValueError for what is out of range."""
+        check_positive(slope=slope)
+        check_not_negative(
+            weight_scale=weight_scale, bias_scale=bias_scale, input_variance=input_variance
+        )
+        drive = bias_scale**2 + input_variance
+        return cls(activation_named(activation), slope, weight_scale**2, drive)
+
+    def expectation(self, function: Function, q: float) -> float:
+        """Return E function(a net) over net ~ N(0, q)."""
+        return gaussian_expectation(function, self.activation, self.slope**2 * q)
+
+    def variance(self, q: float) -> float:
+        """Return the pre-activation variance one step on."""
+        return (
+            self.weight_variance * self.expectation(lambda u: self.activation.value(u) ** 2, q)
+            + self.drive
+        )
+
+    def growth(self, q: float) -> float:
+        """Return the growth of the squared gradient, chi_1.
+
+        At q = inf that of straight tails; at q = nan, where any q is stationary, that of any.
+        """
+        at = 1.0 if isnan(q) else min(q, 1e30 / self.slope**2)
+        steepness = self.expectation(lambda u: self.activation.derivative(u) ** 2, at)
+        return self.weight_variance * self.slope**2 * steepness
+
+    def variance_multiplier(self, q: float) -> float:
+        """Return d variance / dq: chi_1 + weight_variance a^2 E phi phi'', by Stein's lemma.
+
+        E[phi phi' u] / q needs no phi'', which is not a function for kinked activations.
+        """
+        unit = self.activation
+        product = self.expectation(lambda u: unit.value(u) * unit.derivative(u) * u, q)
+        return self.weight_variance * product / q
+
+    def correlation(self, q: float, c: float) -> tuple[float, float]:
+        """Return the correlation one step on of two states of variance q, and its derivative."""
+        unit, variance = self.activation, self.slope**2 * q
+        overlap = gaussian_pair_expectation(unit.value, unit, variance, c)
+        slopes = gaussian_pair_expectation(unit.derivative, unit, variance, c)
+        chi = self.weight_variance * self.slope**2 * slopes
+        return (self.weight_variance * overlap + self.drive) / q, chi
