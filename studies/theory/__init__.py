@@ -28,11 +28,13 @@ from .products import (
     spectral_radius_rate,
 )
 from .residual import ResidualPath, residual_path
+from .spectrum import LyapunovSpectrum, lyapunov_spectrum
 
 __all__ = [
     "ACTIVATIONS",
     "Activation",
     "DepthScales",
+    "LyapunovSpectrum",
     "MeanField",
     "NORMALIZATIONS",
     "PYTORCH_WEIGHT_SCALE",
@@ -55,6 +57,7 @@ __all__ = [
     "lstm_fixed_point_eigenvalues",
     "lstm_fixed_point_rate",
     "lstm_stability_limit",
+    "lyapunov_spectrum",
     "mean_field",
     "normalized_mean_field",
     "residual_path",

@@ -7,7 +7,7 @@ share a mistake.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf, pi, sqrt
+from math import inf, log, pi, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,8 @@ class Activation(NamedTuple):
     value, derivative : callable
         phi and phi' elementwise, accurate in the tails. phi' is one of its one-sided values at a
         kink.
+    log_derivative : callable
+        ln |phi'|, where phi' itself underflows too; -inf where it is 0.
     kinks : tuple of float
         Where phi, phi' or phi'' jumps.
     curved : bool
@@ -37,6 +39,7 @@ class Activation(NamedTuple):
 
     value: Function
     derivative: Function
+    log_derivative: Function
     kinks: tuple[float, ...] = ()
     curved: bool = True
     wavelength: float = inf
@@ -86,44 +89,90 @@ def normal_density(u: Array) -> Array:
     return np.exp(-0.5 * u * u) / sqrt(2.0 * pi)
 
 
+def _log_expit(u: Array) -> Array:
+    return -np.logaddexp(0.0, -u)
+
+
+def _log(derivative: Array) -> Array:
+    with np.errstate(divide="ignore"):
+        return np.log(np.abs(derivative))
+
+
+def _gelu_log_derivative(u: Array) -> Array:
+    """Below -1 relative to the normal density, by the scaled complementary error function."""
+    from scipy.special import erfcx
+
+    left = np.minimum(u, -1.0)
+    tail = _log(left + sqrt(0.5 * pi) * erfcx(-left / sqrt(2.0))) - 0.5 * (left**2 + log(2.0 * pi))
+    right = np.maximum(u, -1.0)
+    return np.where(u < -1.0, tail, _log(_normal_cdf(right) + right * normal_density(right)))
+
+
 def _leaky(leak: float) -> Activation:
     return Activation(
         lambda u: np.where(u > 0.0, u, leak * u),
         lambda u: np.where(u > 0.0, 1.0, leak),
+        lambda u: np.where(u > 0.0, 0.0, log(leak) if leak else -inf),
         kinks=(0.0,),
         curved=False,
     )
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "linear": Activation(lambda u: u, np.ones_like, curved=False),
-    "tanh": Activation(np.tanh, _sech2, bound=1.0),
-    "sigmoid": Activation(_expit, lambda u: _expit(u) * _expit(-u), bound=1.0),
+    "linear": Activation(lambda u: u, np.ones_like, np.zeros_like, curved=False),
+    "tanh": Activation(
+        np.tanh,
+        _sech2,
+        lambda u: 2.0 * (log(2.0) - np.abs(u) - np.log1p(np.exp(-2.0 * np.abs(u)))),
+        bound=1.0,
+    ),
+    "sigmoid": Activation(
+        _expit,
+        lambda u: _expit(u) * _expit(-u),
+        lambda u: _log_expit(u) + _log_expit(-u),
+        bound=1.0,
+    ),
     "relu": _leaky(0.0),
     "leaky_relu": _leaky(0.01),
-    "softplus": Activation(lambda u: np.logaddexp(0.0, u), _expit),
+    "softplus": Activation(lambda u: np.logaddexp(0.0, u), _expit, _log_expit),
     "elu": Activation(
         lambda u: np.where(u > 0.0, u, np.expm1(np.minimum(u, 0.0))),
         lambda u: np.exp(np.minimum(u, 0.0)),
+        lambda u: np.minimum(u, 0.0),
         kinks=(0.0,),
     ),
     "gelu": Activation(
         lambda u: u * _normal_cdf(u),
         lambda u: _normal_cdf(u) + u * normal_density(u),
+        _gelu_log_derivative,
     ),
     "silu": Activation(
         lambda u: u * _expit(u),
         lambda u: _expit(u) * (1.0 + u * _expit(-u)),
+        lambda u: _log_expit(u) + _log(1.0 + u * _expit(-u)),
     ),
-    "erf": Activation(_erf, lambda u: 2.0 / sqrt(pi) * np.exp(-u * u), bound=1.0),
+    "erf": Activation(
+        _erf,
+        lambda u: 2.0 / sqrt(pi) * np.exp(-u * u),
+        lambda u: log(2.0 / sqrt(pi)) - u * u,
+        bound=1.0,
+    ),
     "hard_tanh": Activation(
         lambda u: np.clip(u, -1.0, 1.0),
         lambda u: np.where(np.abs(u) < 1.0, 1.0, 0.0),
+        lambda u: np.where(np.abs(u) < 1.0, 0.0, -inf),
         kinks=(-1.0, 1.0),
         curved=False,
         bound=1.0,
     ),
-    "sin": Activation(np.sin, np.cos, curved=False, wavelength=2.0 * pi, bound=1.0),
+    "sin": Activation(
+        np.sin,
+        np.cos,
+        lambda u: _log(np.cos(u)),
+        curved=False,
+        wavelength=2.0 * pi,
+        bound=1.0,
+    ),
 }
 """The activations by name, as PyTorch defines them (alpha = 1, leak 0.01, exact gelu)."""
 

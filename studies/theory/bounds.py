@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from math import inf, sqrt, tanh
+from math import inf
 
 import numpy as np
 
 from .activations import activation_named
-from .scalars import find_root, logarithm
+from .scalars import logarithm
+from .turns import steepest_points
 
 
 def derivative_bound(activation: str, slope: float = 1.0) -> float:
@@ -31,12 +32,11 @@ def derivative_bound(activation: str, slope: float = 1.0) -> float:
 
     Notes
     -----
-    Where phi' is not monotone on either side of 0 its maximum is a root of phi'': for gelu, phi'' =
-    (2 - u^2) exp(-u^2/2) / sqrt(2 pi) gives u = sqrt 2; for silu, phi'' = s (1 - s) (2 - u tanh
-    (u/2)) with s the sigmoid gives u tanh(u/2) = 2. Softplus approaches its bound as u -> inf.
+    Where phi' is not monotone on either side of 0 its maximum is a root of phi'' (see
+    `steepest_points`). Softplus approaches its bound as u -> inf.
     """
     unit = activation_named(activation)
-    return slope * float(np.max(np.abs(unit.derivative(np.array(_steepest(activation))))))
+    return slope * float(np.max(np.abs(unit.derivative(np.array(_candidates(activation))))))
 
 
 def certified_rate(activation: str, *, slope: float = 1.0, weight_scale: float = 1.0) -> float:
@@ -66,10 +66,8 @@ def certified_rate(activation: str, *, slope: float = 1.0, weight_scale: float =
     return logarithm(2.0 * derivative_bound(activation, slope) * weight_scale)
 
 
-def _steepest(activation: str) -> tuple[float, ...]:
+def _candidates(activation: str) -> tuple[float, ...]:
     """Return points among which |phi'| attains its supremum."""
-    if activation == "gelu":
-        return (sqrt(2.0),)
-    if activation == "silu":
-        return (find_root(lambda u: u * tanh(0.5 * u) - 2.0, 2.0, 3.0),)
-    return (0.0, 0.5, inf) if activation != "sin" else (0.0,)
+    if activation == "sin":
+        return (0.0,)
+    return steepest_points(activation) or (0.0, 0.5, inf)

@@ -48,7 +48,7 @@ def gaussian_expectation(function: Function, activation: Activation, variance: f
     """
     # The least spread still sees both sides of a kink at 0, and its square is 0.
     spread = min(max(sqrt(variance), 1e-200), FADED * activation.wavelength)
-    u, weight = _rule(np.zeros(()), spread, activation.edges, activation)
+    u, weight = gaussian_rule(np.zeros(()), spread, activation.edges, activation)
     return float(weight @ function(u))
 
 
@@ -83,12 +83,12 @@ def gaussian_pair_expectation(
     # there as v is uncertain.
     blur = inner_spread / correlation * np.array([-8, -4, -2, -1, 0, 1, 2, 4, 8])
     blurred = [kink / correlation + blur for kink in activation.kinks or (0.0,)]
-    outer, weight = _rule(
+    outer, weight = gaussian_rule(
         np.zeros(()), spread, np.concatenate([activation.edges, *blurred]), activation
     )
     inner = np.empty_like(outer)
     for rows in np.array_split(np.arange(outer.size), ceil(outer.size / 512)):
-        v, inner_weight = _rule(
+        v, inner_weight = gaussian_rule(
             correlation * outer[rows], inner_spread, activation.edges, activation
         )
         inner[rows] = (inner_weight * function(v)).sum(axis=-1)
@@ -112,7 +112,7 @@ def _legendre() -> tuple[Array, Array]:
     return nodes, weights
 
 
-def _rule(
+def gaussian_rule(
     mean: Array, spread: float, edges: Array | tuple[float, ...], activation: Activation
 ) -> tuple[Array, Array]:
     """Return nodes u and weights of N(mean, spread^2), a rule of its own for each mean."""

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from math import inf, log
 
 
-def find_root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Return where a function crosses zero, to a relative accuracy of 1e-14."""
+def find_root(
+    function: Callable[[float], float], low: float, high: float, margin: float = 1e-300
+) -> float:
+    """Return where a function crosses zero, to a relative accuracy of 1e-14 or within a margin."""
     from scipy.optimize import brentq  # takes a third of a second, which not every run needs
 
-    return float(brentq(function, low, high, xtol=1e-300, rtol=1e-14))
+    return float(brentq(function, low, high, xtol=margin, rtol=1e-14))
 
 
 def first_root(excess: Callable[[float], float], start: float, factor: float, end: float) -> float:
