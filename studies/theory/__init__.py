@@ -18,6 +18,7 @@ from .gated import (
     lstm_fixed_point_rate,
     lstm_stability_limit,
 )
+from .leaky import leaky_fixed_point_exponents, leaky_rate
 from .normalized import NORMALIZATIONS, finite_batch_mean_field, normalized_mean_field
 from .plain import MeanField, mean_field
 from .products import (
@@ -54,6 +55,8 @@ __all__ = [
     "gru_fixed_point_eigenvalues",
     "gru_fixed_point_rate",
     "gru_stability_limit",
+    "leaky_fixed_point_exponents",
+    "leaky_rate",
     "lstm_fixed_point_eigenvalues",
     "lstm_fixed_point_rate",
     "lstm_stability_limit",

@@ -67,8 +67,15 @@ class Layer:
 
     def correlation(self, q: float, c: float) -> tuple[float, float]:
         """Return the correlation one step on of two states of variance q, and its derivative."""
-        unit, variance = self.activation, self.slope**2 * q
-        overlap = gaussian_pair_expectation(unit.value, unit, variance, c)
-        slopes = gaussian_pair_expectation(unit.derivative, unit, variance, c)
-        chi = self.weight_variance * self.slope**2 * slopes
-        return (self.weight_variance * overlap + self.drive) / q, chi
+        return self.covariance(q, c) / q, self.correlation_growth(q, c)
+
+    def covariance(self, q: float, c: float) -> float:
+        """Return the covariance one step on of two states of variance q and correlation c."""
+        return self.weight_variance * self._pair(self.activation.value, q, c) + self.drive
+
+    def correlation_growth(self, q: float, c: float) -> float:
+        """Return the growth of a small difference of such states, chi_c; `growth` at c = 1."""
+        return self.weight_variance * self.slope**2 * self._pair(self.activation.derivative, q, c)
+
+    def _pair(self, function: Function, q: float, c: float) -> float:
+        return gaussian_pair_expectation(function, self.activation, self.slope**2 * q, c)
