@@ -6,8 +6,8 @@ negative means vanishing. SciPy is imported by the functions that use it: a star
 
 from .activations import ACTIVATIONS, Activation, activation_named
 from .bounds import certified_rate, derivative_bound
-from .critical import critical_weight_scale
-from .depths import DepthScales, depth_scales
+from .critical import critical_line, critical_weight_scale
+from .depths import DepthScales, depth_scales, trainable_depth
 from .expectations import gaussian_expectation, gaussian_pair_expectation
 from .gated import (
     PYTORCH_WEIGHT_SCALE,
@@ -44,6 +44,7 @@ __all__ = [
     "ResidualPath",
     "activation_named",
     "certified_rate",
+    "critical_line",
     "critical_weight_scale",
     "deep_relu_increment",
     "depth_scales",
@@ -65,4 +66,5 @@ __all__ = [
     "normalized_mean_field",
     "residual_path",
     "spectral_radius_rate",
+    "trainable_depth",
 ]

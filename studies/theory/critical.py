@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .activations import Array
 from .bounds import derivative_bound
 from .layer import Layer
 from .plain import stationary_variance
@@ -52,3 +56,36 @@ def critical_weight_scale(
         high = root * (1.0 - 1e-6)
         if excess(high) < 0.0:
             return root
+
+
+def critical_line(
+    activation: str,
+    *,
+    slope: float = 1.0,
+    bias_scale: ArrayLike = 0.0,
+    input_variance: ArrayLike = 0.0,
+) -> Array:
+    """Return `critical_weight_scale` along a bias or an input, or over a grid of both.
+
+    Parameters
+    ----------
+    activation, slope
+        As for `mean_field`.
+    bias_scale, input_variance : array_like
+        As for `mean_field`; their shapes broadcast.
+
+    Returns
+    -------
+    ndarray, of the broadcast shape
+
+    Raises
+    ------
+    ValueError
+        As `mean_field`.
+    """
+
+    def point(bias_scale: float, input_variance: float) -> float:
+        drive = {"bias_scale": bias_scale, "input_variance": input_variance}
+        return critical_weight_scale(activation, slope=slope, **drive)
+
+    return np.asarray(np.vectorize(point, otypes=[np.float64])(bias_scale, input_variance))

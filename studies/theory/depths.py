@@ -5,6 +5,10 @@ from __future__ import annotations
 from math import inf, isnan, nan
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .activations import Array
 from .layer import Layer
 from .plain import stationary_variance
 from .scalars import logarithm
@@ -74,6 +78,45 @@ def depth_scales(
     xi_q = _depth(layer.variance_multiplier(q))
     fixed_correlation, chi_c = _stationary_correlation(layer, q, chi_1)
     return DepthScales(xi_grad, xi_q, _depth(chi_c), fixed_correlation)
+
+
+def trainable_depth(
+    activation: str,
+    weight_scale: ArrayLike,
+    bias_scale: ArrayLike = 0.0,
+    *,
+    slope: float = 1.0,
+) -> Array:
+    """Return 6 xi_c, the depth beyond which plain nets were found not to train, over a grid.
+
+    From there on the angle between two inputs is within e^-6 of what it ends up as, whatever the
+    inputs were. The factor 6 is an observation of Schoenholz et al. 2017, not a law.
+
+    Parameters
+    ----------
+    activation : str
+        Name of phi.
+    weight_scale, bias_scale : array_like
+        As for `mean_field`; their shapes broadcast.
+    slope : float
+        a in phi(a net), > 0.
+
+    Returns
+    -------
+    ndarray, of the broadcast shape
+        Layers; inf on the critical line, nan where the variance diverges.
+
+    Raises
+    ------
+    ValueError
+        As `mean_field`.
+    """
+
+    def depth(weight_scale: float, bias_scale: float) -> float:
+        scales = {"weight_scale": weight_scale, "bias_scale": bias_scale}
+        return 6.0 * depth_scales(activation, slope=slope, **scales).xi_c
+
+    return np.asarray(np.vectorize(depth, otypes=[np.float64])(weight_scale, bias_scale))
 
 
 def _stationary_correlation(layer: Layer, q: float, chi_1: float) -> tuple[float, float]:

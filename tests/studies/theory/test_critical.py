@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from gradhorizon.studies import theory
@@ -72,3 +73,20 @@ def test_critical_weight_scale_is_a_crossing(name: str, drive: float) -> None:
 
     assert max(map(chi_1, (0.5, 0.9, 0.99, 1 - 1e-5))) < 1.0
     assert chi_1(1 + 1e-5) > 1.0 - 1e-12
+
+
+def test_critical_line() -> None:
+    """Tables of the bias (Schoenholz et al. 2017) and of the input (Molgedey et al. 1992)."""
+    bias = np.sqrt([1e-4, 0.01, 0.05, 0.3])
+    line = theory.critical_line("tanh", bias_scale=bias)
+    np.testing.assert_allclose(line**2, [1.0860, 1.4242, 1.7610, 2.5051], atol=6e-5)
+    line = theory.critical_line("tanh", input_variance=[0.0, 0.05, 0.3])
+    np.testing.assert_allclose(line, [1.0, 1.3270, 1.5828], atol=6e-5)
+    grid = theory.critical_line("tanh", bias_scale=[[0.0], [0.4]], input_variance=[0.1, 0.3])
+    assert grid.shape == (2, 2)
+    # what matters is the variance that both add
+    both = theory.critical_weight_scale("tanh", input_variance=0.3 + 0.16)
+    assert grid[1, 1] == pytest.approx(both, rel=1e-12)
+    assert (np.diff(grid, axis=0) > 0).all()
+    steep = theory.critical_line("tanh", slope=2.0, bias_scale=0.2)
+    assert 2.0 * steep == pytest.approx(theory.critical_weight_scale("tanh", bias_scale=0.4))

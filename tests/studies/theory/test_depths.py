@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from adaptive import adaptive_expectation
 
@@ -77,3 +78,19 @@ def test_depth_scales_without_a_finite_variance() -> None:
     assert quiet[:3] == pytest.approx((1 / math.log(4.0),) * 3)
     odd = theory.depth_scales("tanh", weight_scale=2.0)
     assert odd.fixed_correlation == 0.0
+
+
+def test_trainable_depth() -> None:
+    """6 xi_c of the table, and its divergence from both sides of the critical line."""
+    bias_scale = math.sqrt(0.05)
+    table = theory.trainable_depth("tanh", np.sqrt([1.0, 2.5]), bias_scale)
+    np.testing.assert_allclose(table, [6 * 3.627, 6 * 11.80], rtol=6e-4)
+    critical = theory.critical_weight_scale("tanh", bias_scale=bias_scale)
+    around = theory.trainable_depth("tanh", critical * np.array([0.9, 0.99, 1.01, 1.1]), bias_scale)
+    assert around[1] > 5 * around[0]
+    assert around[2] > 5 * around[3]
+    grid = theory.trainable_depth("tanh", [1.0, 1.5, 2.0], [[0.1], [0.3]], slope=0.8)
+    assert grid.shape == (2, 3)
+    same = theory.depth_scales("tanh", weight_scale=1.5, bias_scale=0.3, slope=0.8)
+    assert grid[1, 1] == 6 * same.xi_c
+    assert math.isnan(theory.trainable_depth("relu", 2.0))
