@@ -1,4 +1,4 @@
-"""Mergeable statistics over networks, and confidence intervals.
+"""Mergeable statistics over networks, with confidence intervals for what they estimate.
 
 Networks lie along axis 0 of every array given. An accumulator is made of one chunk of networks
 with ``of``, merged with those of other chunks, and never grows with the number of networks.
@@ -15,6 +15,8 @@ from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from .intervals import kurtosis_sd_interval, order_statistic_bounds, student_interval
 
 Array = NDArray[Any]
 
@@ -83,9 +85,9 @@ class _Arrays:
 class Moments(_Arrays):
     """Mean and spread over networks, elementwise over the trailing axes.
 
-    Chunks are merged with the pairwise update of Chan, Golub and LeVeque (1979), which does not
-    cancel when the mean is much larger than the spread. An infinite value makes the mean infinite
-    (NaN where both signs meet) and the spread NaN.
+    Chunks are merged with the pairwise update of Chan, Golub and LeVeque (1979; Pébay 2008 for the
+    higher powers), which does not cancel when the mean is much larger than the spread. An infinite
+    value makes the mean infinite (NaN where both signs meet) and the spread NaN.
 
     Attributes
     ----------
@@ -93,13 +95,15 @@ class Moments(_Arrays):
         Number of networks.
     mean : array of float, shape (...)
         Mean, in the unit of the values; NaN where there is no network.
-    squares : array of float, shape (...)
-        Sum of squared deviations from the mean.
+    squares, cubes, fourths : arrays of float, shape (...)
+        Sums of powers of the deviations from the mean.
     """
 
     count: Array
     mean: Array
     squares: Array
+    cubes: Array
+    fourths: Array
 
     @classmethod
     def of(cls, values: ArrayLike) -> Self:
@@ -107,13 +111,17 @@ class Moments(_Arrays):
         data = _checked(values)
         count = np.asarray(len(data))
         if not count:
-            return cls(count, np.full(data.shape[1:], np.nan), np.zeros(data.shape[1:]))
+            nothing = np.zeros(data.shape[1:])
+            return cls(count, np.full(data.shape[1:], np.nan), nothing, nothing, nothing)
         with np.errstate(all="ignore"):
             mean = data.mean(axis=0)
             # The sum of values near the largest float overflows although their mean does not.
             mean = np.where(np.isfinite(mean), mean, (data / count).sum(axis=0))
             mean = np.clip(mean, data.min(axis=0), data.max(axis=0))
-            return cls(count, mean, np.square(data - mean).sum(axis=0))
+            deviation = data - mean
+            square = np.square(deviation)
+            cubes, fourths = (square * deviation).sum(axis=0), np.square(square).sum(axis=0)
+            return cls(count, mean, square.sum(axis=0), cubes, fourths)
 
     def merge(self, other: Self) -> Self:
         """Combine two disjoint sets of networks; ValueError if the trailing axes differ."""
@@ -127,8 +135,19 @@ class Moments(_Arrays):
             # The plain weighted sum is for what the difference cannot express: infinite means.
             weighted = ours * self.mean + theirs * other.mean
             mean = np.where(np.isfinite(delta), self.mean + theirs * delta, weighted)
-            between = np.square(delta) * (ours * other.count)
-            return type(self)(count, mean, self.squares + other.squares + between)
+            parts = zip(self._about(-theirs * delta), other._about(ours * delta), strict=True)
+            return type(self)(count, mean, *(left + right for left, right in parts))
+
+    def _about(self, distance: Array) -> tuple[Array, Array, Array]:
+        """Sums of powers of the deviations from a point that lies `distance` below the mean."""
+        far = np.square(distance)
+        return (
+            self.squares + self.count * far,
+            self.cubes + distance * (3 * self.squares + self.count * far),
+            self.fourths
+            + 4 * distance * self.cubes
+            + far * (6 * self.squares + self.count * far),
+        )
 
     @property
     def sd(self) -> Array:
@@ -157,12 +176,30 @@ class Moments(_Arrays):
         low, high : arrays of the shape of `mean`
             NaN for fewer than two networks.
         """
-        from scipy.special import stdtrit
+        return student_interval(self.mean, self.standard_error, self.count, confidence)
 
-        upper = _upper_probability(confidence)
-        half = stdtrit(np.maximum(self.count - 1, 1), upper) * self.standard_error
+    @property
+    def kurtosis(self) -> Array:
+        """Fourth central moment over the square of the second; NaN without a spread."""
         with np.errstate(all="ignore"):
-            return np.asarray(self.mean - half), np.asarray(self.mean + half)
+            return np.asarray(self.count * self.fourths / np.square(self.squares))
+
+    def sd_interval(self, confidence: float = 0.95) -> tuple[Array, Array]:
+        """Interval for the standard deviation that does not take the values for normal.
+
+        That of `kurtosis_sd_interval`.
+
+        Parameters
+        ----------
+        confidence : float
+            Coverage probability, between 0 and 1 exclusive.
+
+        Returns
+        -------
+        low, high : arrays of the shape of `sd`
+            NaN for fewer than two networks.
+        """
+        return kurtosis_sd_interval(self.sd, self.kurtosis, self.count, confidence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,12 +281,60 @@ class Sketch(_Arrays):
         count = self.count
         if not count:
             return np.full(probability.shape, np.nan)
-        rank = np.clip(np.ceil(count * probability - 1), 0, count - 1).astype(np.int64)
+        rank = np.clip(np.ceil(count * probability - 1), 0, count - 1)
+        return self._order_statistic(rank)
+
+    def quantile_interval(self, q: ArrayLike, confidence: float = 0.95) -> tuple[Array, Array]:
+        """Intervals for the quantiles of what the values were drawn from.
+
+        Order statistics whose ranks are chosen by the binomial distribution, whatever that of the
+        values (see `order_statistic_bounds`), made wider by the accuracy of the sketch.
+
+        Parameters
+        ----------
+        q : array_like of float
+            Probabilities between 0 and 1 exclusive.
+        confidence : float
+            Coverage probability of each, between 0 and 1 exclusive.
+
+        Returns
+        -------
+        low, high : arrays of the shape of `q`
+            Infinite where there are too few networks for a bound; NaN if the sketch is empty.
+
+        Raises
+        ------
+        ValueError
+            If a probability or the confidence is outside its range.
+        """
+        low, high = order_statistic_bounds(np.maximum(self.count, 1), q, confidence)
+        if not self.count:
+            return np.full(low.shape, np.nan), np.full(high.shape, np.nan)
+        return self._outward(low, -1), self._outward(high, 1)
+
+    def _outward(self, position: Array, sign: int) -> Array:
+        """Values at positions between order statistics (the first is 1), and further out.
+
+        `sign` says which way is out. The accuracy is added that way, as far as the extremes.
+        """
+        outer = np.floor(position) if sign < 0 else np.ceil(position)
+        edge = self._order_statistic(np.clip(outer, 1, self.count) - 1)
+        inner = self._order_statistic(np.clip(outer - sign, 1, self.count) - 1)
+        with np.errstate(all="ignore"):
+            between = edge + np.abs(position - outer) * (inner - edge)
+            # Nothing lies between a number and infinity.
+            bound = np.where(np.isfinite(edge) & np.isfinite(inner), between, edge)
+            bound = bound * (1 + sign * np.sign(bound) * self.accuracy)
+        bound = np.clip(bound, self.minimum, self.maximum)
+        return np.where((outer < 1) | (outer > self.count), sign * np.inf, bound)
+
+    def _order_statistic(self, rank: Array) -> Array:
+        """The value of a rank, counted from 0, within the accuracy; the extremes are exact."""
         occupied = np.searchsorted(np.cumsum(self.counts), rank, side="right")
         value = _value_of(self.buckets[occupied], float(self.accuracy))
         value = np.clip(value, self.minimum, self.maximum)
         value = np.where(rank == 0, self.minimum, value)
-        return np.where(rank == count - 1, self.maximum, value)
+        return np.where(rank == self.count - 1, self.maximum, value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,42 +389,6 @@ class LogMean(_Arrays):
             return np.asarray(self.peak + np.log(self.total / self.count))
 
 
-def wilson_interval(
-    successes: ArrayLike, total: ArrayLike, confidence: float = 0.95
-) -> tuple[Array, Array]:
-    """Score interval for a proportion (Wilson 1927), elementwise.
-
-    Parameters
-    ----------
-    successes, total : array_like of int
-        Counts, 0 <= successes <= total.
-    confidence : float
-        Nominal coverage probability, between 0 and 1 exclusive.
-
-    Returns
-    -------
-    low, high : arrays of float in [0, 1]
-        Without any trial: 0 and 1, which is all that is known.
-
-    Raises
-    ------
-    ValueError
-        If the counts or the confidence are outside their ranges.
-    """
-    from scipy.special import ndtri
-
-    hits, trials = np.broadcast_arrays(_checked(successes, 0), _checked(total, 0))
-    if not np.all((hits >= 0) & (hits <= trials) & np.isfinite(trials)):
-        raise ValueError(f"need 0 <= successes <= total, got {successes!r} of {total!r}")
-    z2 = ndtri(_upper_probability(confidence)) ** 2
-    variance = hits * (1 - hits / np.maximum(trials, 1))
-    half = np.sqrt(z2 * (variance + z2 / 4))
-    low = (hits + z2 / 2 - half) / (trials + z2)
-    # Round-off must not push the upper bound off 1, where it lies exactly; the lower one is exact.
-    high = np.where(hits == trials, 1.0, (hits + z2 / 2 + half) / (trials + z2))
-    return low, high
-
-
 # Bucket numbers: 0 holds zero, +-_INFINITE the infinities, and +-(level + _OFFSET) the values of
 # magnitude growth**(level - 1) < |x| <= growth**level, with |level| < 380_000 for any double.
 _OFFSET = 1 << 20
@@ -370,10 +419,10 @@ def _value_of(buckets: Array, accuracy: float) -> Array:
     return np.where(buckets == 0, 0.0, np.sign(buckets) * size)
 
 
-def _checked(values: ArrayLike, minimum_ndim: int = 1) -> Array:
+def _checked(values: ArrayLike) -> Array:
     # C order, because the order of summation, and with it the last bit, follows the layout.
     data = np.asarray(values, dtype=np.float64, order="C")
-    if data.ndim < minimum_ndim:
+    if data.ndim < 1:
         raise ValueError("values need a network axis, got a scalar")
     if np.isnan(data).any():
         raise ValueError("values contain NaN: leave networks of bad status out first")
@@ -383,9 +432,3 @@ def _checked(values: ArrayLike, minimum_ndim: int = 1) -> Array:
 def _require_same_shape(left: Array, right: Array) -> None:
     if left.shape != right.shape:
         raise ValueError(f"cannot merge shapes {left.shape} and {right.shape}")
-
-
-def _upper_probability(confidence: float) -> float:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
-    return 0.5 + confidence / 2

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..engine import STATUS, Array, Variable
-from .statistics import LogMean, Moments, Sketch, wilson_interval
+from .intervals import wilson_interval
+from .statistics import LogMean, Moments, Sketch
 from .study import Derive, nothing_derived
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -99,14 +100,22 @@ class Summary:
         for (name, kind), part in self.parts.items():
             if isinstance(part, Moments):
                 low, high = part.interval()
+                sd_low, sd_high = part.sd_interval()
                 found |= {
                     f"{name}_mean": part.mean if part.count else np.full_like(part.mean, np.nan),
                     f"{name}_sd": part.sd,
                     f"{name}_low": low,
                     f"{name}_high": high,
+                    f"{name}_sd_low": sd_low,
+                    f"{name}_sd_high": sd_high,
                 }
             elif isinstance(part, Sketch):
-                found[f"{name}_quantile"] = part.quantile(QUANTILES)
+                low, high = part.quantile_interval(QUANTILES)
+                found |= {
+                    f"{name}_quantile": part.quantile(QUANTILES),
+                    f"{name}_quantile_low": low,
+                    f"{name}_quantile_high": high,
+                }
             else:
                 found[f"{name}_{kind}"] = 0.5 * part.value
         if ("log_gradient", "moments") in self.parts:
@@ -140,8 +149,11 @@ def describe(name: str, table: Mapping[str, Variable]) -> tuple[tuple[str, ...],
         ends = {"share": "share", "low": "lower end of 95 % interval", "high": "upper end"}
         text = f"networks whose gradient {base} by a factor of 1000: {ends[statistic]}"
         return (), {"units": "1", "long_name": text}
+    if base not in table:  # the interval of a standard deviation or of a quantile
+        base, _, of = base.rpartition("_")
+        statistic = f"{of}_{statistic}"
     variable = table[base]
-    dims = ("quantile",) if statistic == "quantile" else variable.dims[1:]
+    dims = ("quantile",) if statistic.startswith("quantile") else variable.dims[1:]
     return dims, {"units": variable.units, "long_name": f"{variable.long_name}: {WORDS[statistic]}"}
 
 
@@ -150,6 +162,10 @@ WORDS = {
     "sd": "standard deviation over networks",
     "low": "lower end of the 95 % confidence interval of the mean",
     "high": "upper end of the 95 % confidence interval of the mean",
+    "sd_low": "lower end of the 95 % confidence interval of the standard deviation",
+    "sd_high": "upper end of the 95 % confidence interval of the standard deviation",
     "quantile": "quantile over networks",
+    "quantile_low": "lower end of the 95 % confidence interval of the quantile",
+    "quantile_high": "upper end of the 95 % confidence interval of the quantile",
     "annealed": "annealed, half the ln of the mean square",
 }

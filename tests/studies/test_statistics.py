@@ -15,14 +15,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import logsumexp
 from scipy.stats import binomtest, t
 
-from gradhorizon.studies.statistics import (
-    ACCURACY,
-    LogMean,
-    Moments,
-    Sketch,
-    merge_all,
-    wilson_interval,
-)
+from gradhorizon.studies.intervals import wilson_interval
+from gradhorizon.studies.statistics import ACCURACY, LogMean, Moments, Sketch, merge_all
 
 # Empty, single, constant, infinite and overflowing samples must pass without a single warning.
 pytestmark = pytest.mark.filterwarnings("error")
