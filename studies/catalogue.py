@@ -10,7 +10,17 @@ from typing import Any
 
 from .study import Study
 
-NAMES = ("activations", "decay", "bptt", "gates", "depth", "batchnorm", "clipping", "remedies")
+NAMES = (
+    "activations",
+    "decay",
+    "bptt",
+    "gates",
+    "depth",
+    "batchnorm",
+    "clipping",
+    "remedies",
+    "coverage",
+)
 """Modules of this folder, each with a ``STUDY``."""
 
 _KEYS = {

@@ -85,10 +85,11 @@ def provenance(sweep: Sweep, measured: int, seconds: float) -> dict[str, Any]:
 
 def report(data: xr.Dataset, folder: Path) -> Iterable[str]:
     """The short table at the end of a run: the headline variable by the first axis."""
-    name = f"{data.attrs['headline']}_mean"
+    headline = data.attrs["headline"]
+    name = headline if headline in data else f"{headline}_mean"
     first = str(data["status_count"].dims[0])
     values = data[first].values if first != "status" else [None]
-    title = f"   {data.attrs['headline']}: lowest, median, highest cell" if name in data else ""
+    title = f"   {headline}: lowest, median, highest cell" if name in data else ""
     wide = max(14, *(2 + len(str(value)) for value in values))
     yield f"{first if first != 'status' else '':<{wide}}{'networks':>10}{title}"
     for value in values:

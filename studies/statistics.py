@@ -144,9 +144,7 @@ class Moments(_Arrays):
         return (
             self.squares + self.count * far,
             self.cubes + distance * (3 * self.squares + self.count * far),
-            self.fourths
-            + 4 * distance * self.cubes
-            + far * (6 * self.squares + self.count * far),
+            self.fourths + 4 * distance * self.cubes + far * (6 * self.squares + self.count * far),
         )
 
     @property

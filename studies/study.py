@@ -31,6 +31,11 @@ def the_point(point: Mapping[str, Any]) -> Mapping[str, Any]:
     return point
 
 
+def the_seed(seed: int, point: Mapping[str, Any]) -> int:
+    """All cells share the random numbers of a run's seed."""
+    return seed
+
+
 def named(axis: str, name: Any, table: Mapping[str, T]) -> T:
     """What a table has under a name on a study's own axis; `InputError` for one it has not."""
     from ..engine import InputError
@@ -60,6 +65,8 @@ class Study:
     fields : callable
         From a point of the grid to fields of `NetworkSpec`. A study with axes of its own translates
         them here, and raises `InputError` for a value that it does not know.
+    seed : callable
+        From the run's seed and a point of the grid to the seed of the networks there.
     products : tuple of str
         What is measured, see `measure`.
     clip : mapping
@@ -71,7 +78,8 @@ class Study:
     burn_in : int, optional
         Likewise; None: the default of `measure`.
     headline : str
-        Variable that the table at the end of a run shows.
+        Variable that the table at the end of a run shows: its mean over networks, or the variable
+        itself where `complete` adds it.
     derived : callable
         Returns the variables that `derive` adds.
     derive : callable
@@ -87,6 +95,7 @@ class Study:
     grid: Mapping[str, tuple[Any, ...]]
     base: Mapping[str, Any] = field(default_factory=dict)
     fields: Callable[[Mapping[str, Any]], Mapping[str, Any]] = the_point
+    seed: Callable[[int, Mapping[str, Any]], int] = the_seed
     products: tuple[str, ...] = ("gradient",)
     clip: Mapping[str, Any] = field(default_factory=dict)
     networks: int = 1024

@@ -130,10 +130,15 @@ class Cell:
     point: Mapping[str, Any]
     spec: NetworkSpec
 
+    @property
+    def seed(self) -> int:
+        """The seed of the cell's networks."""
+        return self.sweep.study.seed(self.sweep.seed, self.point)
+
     def source(self) -> Any:
         """Where the cell's networks come from."""
         s = self.sweep
-        return random_source(self.spec, s.steps, s.seed, s.inputs, s.burn_in, "last")
+        return random_source(self.spec, s.steps, self.seed, s.inputs, s.burn_in, "last")
 
     def configuration(self) -> dict[str, Any]:
         """All that decides the numbers of this cell."""
@@ -146,7 +151,7 @@ class Cell:
             "networks": s.networks,
             "steps": s.steps,
             "burn_in": s.burn_in,
-            "seed": s.seed,
+            "seed": self.seed,
             "inputs": s.inputs_name,
             "code": code_digest(s.study.derive),
         }
