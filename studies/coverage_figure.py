@@ -30,11 +30,12 @@ def draw(data: xr.Dataset) -> Figure:
     _density_panel(axes["density"], data)
     last = data.isel(net=-1)
     _intervals_panel(axes["intervals"], last)
-    repetitions = f"{data.sizes['repetition']} repetitions"
+    count = data.sizes["repetition"]
+    repetitions, first = f"{count} repetitions", f"the first {min(SHOWN, count)}"
     titles = (
         f"how often a 95 % interval covers the truth, {repetitions}",
         "exact density of the rate, and one measurement",
-        f"intervals of the sd, {TITLES[last.net.item()]}: the first {SHOWN} repetitions",
+        f"intervals of the sd, {TITLES[last.net.item()]}: {first} repetitions",
     )
     letter(axes.values(), titles)
     handles, labels = axes["coverage"].get_legend_handles_labels()

@@ -51,9 +51,11 @@ def kurtosis_sd_interval(
     """Interval for a standard deviation that does not take the values for normal (Bonett 2006).
 
     The variance of ln s^2 is (kurtosis - (n - 3) / n) / (n - 1), which the kurtosis of the values
-    themselves estimates. Bonett takes deviations from a trimmed mean there, which cannot be merged
-    from parts; here they are from the mean. Coverage comes to what it should be as values become
-    many, the later the longer their tails: see the study ``coverage``.
+    themselves estimates. For few values that comes out too small. Bonett takes deviations from a
+    trimmed mean there, which cannot be merged from parts; here the bias that normal values have is
+    put right instead (G_2 of Joanes and Gill 1998), and Student's quantile stands in place of the
+    normal one. Coverage comes to what it should be as values become many, the later the longer
+    their tails: see the study ``coverage``.
 
     Parameters
     ----------
@@ -69,22 +71,25 @@ def kurtosis_sd_interval(
     Returns
     -------
     low, high : arrays of float
-        0 and 0 where the values are all equal; NaN where sd or kurtosis are not known.
+        0 and 0 where the values are all equal; else NaN for fewer than four, and where sd or
+        kurtosis are not known.
 
     Raises
     ------
     ValueError
         If the confidence is outside its range.
     """
-    from scipy.special import ndtri
+    from scipy.special import ndtri, stdtrit
 
+    upper = _upper_probability(confidence)
     sd, kurtosis, n = np.asarray(sd), np.asarray(kurtosis), np.asarray(count)
-    z = ndtri(_upper_probability(confidence))
     with np.errstate(all="ignore"):
-        small = np.where(n > z, n / (n - z), np.nan)  # equal tails for few values
         # A kurtosis below 1 stems from fourth powers too small for a float.
-        excess = np.where(kurtosis > 1 - 1e-6, kurtosis - (n - 3) / n, np.nan)
-        half = z * small * np.sqrt(excess / (n - 1))
+        usable = (n > np.maximum(3, ndtri(upper))) & (kurtosis > 1 - 1e-6)
+        unbiased = 3 + ((n + 1) * (kurtosis - 3) + 6) * (n - 1) / ((n - 2) * (n - 3))
+        excess = np.where(usable, np.maximum(kurtosis, unbiased) - (n - 3) / n, np.nan)
+        small = n / (n - ndtri(upper))  # equal tails for few values
+        half = stdtrit(np.maximum(n - 1, 1), upper) * small * np.sqrt(excess / (n - 1))
         low, high = (np.sqrt(small) * sd * np.exp(sign * half / 2) for sign in (-1, 1))
     return np.where(sd == 0, 0.0, low), np.where(sd == 0, 0.0, high)
 
@@ -146,7 +151,8 @@ def order_statistic_bounds(
     Returns
     -------
     low, high : arrays of float
-        1 is the smallest value, n the largest; 0 and n + 1 where no value is a bound.
+        1 is the smallest value, n the largest; 0 and n + 1 where there are too few values for a
+        bound: the interval is one-sided there.
 
     Raises
     ------
@@ -158,10 +164,15 @@ def order_statistic_bounds(
         raise ValueError(f"q must lie between 0 and 1, got {q!r}")
     n = np.asarray(count, dtype=np.int64)
     tail = 1 - _upper_probability(confidence)
-    return _lower_position(n, q, tail), n + 1 - _lower_position(n, 1 - q, tail)
+    low, from_top = _position(n, q, tail), _position(n, 1 - q, tail)
+    # An end without a bound never errs: the other may, as often as both together.
+    return (
+        np.where((low > 0) & (from_top == 0), _position(n, q, 2 * tail), low),
+        n + 1 - np.where((from_top > 0) & (low == 0), _position(n, 1 - q, 2 * tail), from_top),
+    )
 
 
-def _lower_position(n: Array, q: Array, tail: float) -> Array:
+def _position(n: Array, q: Array, tail: float) -> Array:
     """The position that lies above the quantile with probability `tail`; 0 if there is none."""
     from scipy.special import bdtr, bdtrik
 

@@ -63,12 +63,12 @@ class RateDistribution:
 
     def density(self, rate: ArrayLike) -> Array:
         """Probability density at rates, steps per nat."""
-        density = self._inverted(rate, lambda u, wave: wave.real)
-        return np.where(abs(np.asarray(rate) - self.mean) < self._reach, density, 0.0)
+        return self._inverted(rate, lambda u, wave: wave.real, 0.0, 0.0)
 
     def cdf(self, rate: ArrayLike) -> Array:
         """Probability of a rate no larger than `rate`."""
-        return np.clip(0.5 - self._inverted(rate, lambda u, wave: wave.imag / u), 0.0, 1.0)
+        below = self._inverted(rate, lambda u, wave: wave.imag / u, 0.5, -0.5)
+        return np.clip(0.5 - below, 0.0, 1.0)
 
     def quantile(self, q: ArrayLike) -> Array:
         """The rate below which a network's lies with probability q.
@@ -90,16 +90,20 @@ class RateDistribution:
         ]
         return np.reshape(found, probability.shape)
 
-    def _inverted(self, rate: ArrayLike, part: Callable[[Array, np.ndarray], Array]) -> Array:
+    def _inverted(
+        self, rate: ArrayLike, part: Callable[[Array, np.ndarray], Array], low: float, high: float
+    ) -> Array:
         """1/pi times the integral of a part of the centred function, by the midpoint rule.
 
         The rule's error is the probability beyond one period, here twice the reach, from the rate
-        (Davies 1973).
+        (Davies 1973). `low` and `high` are the values beyond the reach, below and above the mean.
         """
         u, centred = self._spectrum
-        distance = np.clip(np.asarray(rate) - self.mean, -self._reach, self._reach)
+        distance = np.asarray(rate, dtype=np.float64) - self.mean
         wave = centred * np.exp(-1j * u * distance[..., None])
-        return np.asarray(part(u, wave).sum(axis=-1) / self._reach)
+        inside = part(u, wave).sum(axis=-1) / self._reach
+        outside = np.where(distance < 0, low, high)
+        return np.where(abs(distance) < self._reach, inside, outside)
 
     @cached_property
     def _spectrum(self) -> tuple[Array, np.ndarray]:

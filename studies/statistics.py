@@ -195,7 +195,7 @@ class Moments(_Arrays):
         Returns
         -------
         low, high : arrays of the shape of `sd`
-            NaN for fewer than two networks.
+            NaN for fewer than four networks.
         """
         return kurtosis_sd_interval(self.sd, self.kurtosis, self.count, confidence)
 

@@ -9,13 +9,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import logsumexp
-from scipy.stats import binomtest, t
+from scipy.stats import kurtosis, t
 
-from gradhorizon.studies.intervals import wilson_interval
 from gradhorizon.studies.statistics import ACCURACY, LogMean, Moments, Sketch, merge_all
 
 # Empty, single, constant, infinite and overflowing samples must pass without a single warning.
@@ -173,11 +172,21 @@ def test_merging_moments_is_associative_to_round_off(values, places):
     np.testing.assert_allclose(backward.sd, forward.sd, rtol=0, atol=tolerance)
 
 
+@settings(deadline=None)
+@given(values=samples(1e6), places=cuts)
+def test_kurtosis_of_any_split_is_that_of_the_whole(values, places):
+    # Round-off grows by the fourth power, and fourth powers of less underflow.
+    assume(len(values) and np.ptp(values) > max(1e-3 * np.abs(values).max(), 1e-60))
+    moments = merge_all([Moments.of(part) for part in split(values, places)])
+    assert moments.kurtosis == pytest.approx(kurtosis(values, fisher=False), rel=1e-8)
+
+
 def test_moments_do_not_cancel_far_from_zero():
     # Sums of x and x^2 would lose every digit of the spread: 1e18 against 1.
     values = np.random.default_rng(2).normal(1e9, 1.0, 4000)
     moments = merge_all([Moments.of(part) for part in np.split(values, 16)])
     assert moments.sd == pytest.approx(exact_moments(values)[1], rel=1e-6)
+    assert moments.kurtosis == pytest.approx(kurtosis(values - 1e9, fisher=False), rel=1e-5)
 
 
 def test_moments_act_on_each_trailing_element():
@@ -199,6 +208,7 @@ def test_moments_without_a_spread_are_nan(shape):
     assert np.isnan(moments.sd).all()
     assert np.isnan(moments.standard_error).all()
     assert np.isnan(moments.interval()).all()
+    assert np.isnan(moments.sd_interval()).all()
     assert np.isnan(moments.mean).all() == (0 in shape)
 
 
@@ -207,6 +217,7 @@ def test_moments_of_equal_values_have_no_spread():
     assert moments.mean == 0.1
     assert moments.sd == 0.0
     assert moments.interval() == (0.1, 0.1)
+    assert moments.sd_interval() == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("place", range(4))
@@ -223,6 +234,7 @@ def test_infinite_values_make_the_spread_unknown(values, mean, place):
     np.testing.assert_array_equal(moments.mean, mean)
     assert np.isnan(moments.sd)
     assert np.isnan(moments.interval()).all()
+    assert np.isnan(moments.sd_interval()).all()
 
 
 @settings(deadline=None)
@@ -230,6 +242,7 @@ def test_infinite_values_make_the_spread_unknown(values, mean, place):
 def test_means_of_the_largest_floats_do_not_overflow(values, places):
     moments = merge_all([Moments.of(part) for part in split(values, places)])
     moments.interval()  # infinite at worst, and silent
+    moments.sd_interval()
     if len(values):
         scale = Fraction(2) ** -1000
         mean = float(sum(Fraction(float(value)) for value in values) / len(values) * scale)
@@ -263,8 +276,6 @@ def test_t_intervals_cover_the_truth_as_often_as_they_say():
 def test_impossible_confidence_is_refused(confidence):
     with pytest.raises(ValueError, match="confidence"):
         Moments.of([1.0, 2.0]).interval(confidence)
-    with pytest.raises(ValueError, match="confidence"):
-        wilson_interval(1, 2, confidence)
 
 
 # Sketch
@@ -350,6 +361,54 @@ def test_sketch_never_leaves_the_range_of_the_values():
     assert Sketch.of([0.0, largest, largest, math.inf]).quantile(0.6) <= largest
 
 
+def test_quantile_intervals_lie_within_the_values_and_about_the_quantiles():
+    values = np.random.default_rng(6).normal(-2.0, 1.0, 200)
+    q = np.array([[0.05], [0.5], [0.95]])
+    sketch = merge_all([Sketch.of(part) for part in np.split(values, 4)])
+    low, high = sketch.quantile_interval(q)
+    assert low.shape == high.shape == (3, 1)
+    assert np.all((values.min() <= low) & (high <= values.max()))
+    assert np.all((low < sketch.quantile(q)) & (sketch.quantile(q) < high))
+    wider = sketch.quantile_interval(q, 0.99)
+    assert np.all((wider[0] < low) & (high < wider[1]))
+
+
+def test_few_networks_bound_no_outer_quantile():
+    """0.95^71 = 0.026: with 71 values there may well be none below the 5 % quantile."""
+    values = np.arange(1.0, 73.0)
+    low, high = Sketch.of(values[:71]).quantile_interval([0.05, 0.95])
+    assert low[0] == -math.inf
+    assert high[1] == math.inf
+    assert np.isfinite([low[1], high[0]]).all()
+    assert np.isfinite(Sketch.of(values).quantile_interval([0.05, 0.95])).all()
+    assert Sketch.of(values[:1]).quantile_interval(0.5) == (-math.inf, math.inf)
+    assert np.isnan(Sketch.of([]).quantile_interval(0.5)).all()
+
+
+def test_quantile_intervals_of_lumps_and_infinities():
+    np.testing.assert_array_equal(Sketch.of(np.full(99, -0.3)).quantile_interval(0.5), -0.3)
+    half = np.r_[np.full(500, -math.inf), np.zeros(20), np.full(500, math.inf)]
+    assert Sketch.of(half).quantile_interval(0.5) == (-math.inf, math.inf)
+    some = np.r_[np.arange(1.0, 501.0), np.full(500, math.inf)]  # as horizons are
+    low, high = Sketch.of(some).quantile_interval(0.5)
+    assert 460 < low < 480
+    assert high == math.inf
+
+
+def test_quantile_intervals_know_the_accuracy_of_the_sketch():
+    """All values in one bucket: the interval is no narrower than the bucket leaves unknown."""
+    values = 1000.0 + np.random.default_rng(7).normal(0, 0.05, 5000)
+    low, high = Sketch.of(values).quantile_interval([0.25, 0.75])
+    truth = 1000.0 + np.array([-0.0337, 0.0337])
+    assert np.all((low <= truth) & (truth <= high))
+
+
+@pytest.mark.parametrize("q", [0, 1, -0.1, math.nan, [0.5, 1]])
+def test_quantiles_without_an_interval_are_refused(q):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        Sketch.of([1.0]).quantile_interval(q)
+
+
 @pytest.mark.parametrize("q", [-0.1, 1.1, math.nan, [0.5, 2.0]])
 def test_impossible_probabilities_are_refused(q):
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
@@ -405,31 +464,7 @@ def test_log_mean_of_gaussian_logarithms():
     assert log_mean.value == pytest.approx(3000.125, abs=5 * 0.0017)
 
 
-# Proportions
-
-
-@settings(deadline=None)
-@given(data=st.data(), total=st.integers(1, 10_000), confidence=st.floats(0.5, 0.999))
-def test_wilson_interval_agrees_with_scipy(data, total, confidence):
-    successes = data.draw(st.integers(0, total))
-    low, high = wilson_interval(successes, total, confidence)
-    expected = binomtest(successes, total).proportion_ci(confidence, method="wilson")
-    assert low == pytest.approx(expected.low, abs=1e-12)
-    assert high == pytest.approx(expected.high, abs=1e-12)
-    assert (low == 0) == (successes == 0)
-    assert (high == 1) == (successes == total)
-
-
-def test_wilson_interval_is_elementwise_and_knows_nothing_without_trials():
-    low, high = wilson_interval([0, 5, 0], [10, 10, 0])
-    np.testing.assert_allclose(low, [0, 0.236593, 0], atol=1e-6)
-    np.testing.assert_allclose(high, [0.277533, 0.763407, 1], atol=1e-6)
-
-
-@pytest.mark.parametrize(("successes", "total"), [(-1, 3), (4, 3), (1, math.inf), (math.nan, 3)])
-def test_impossible_counts_are_refused(successes, total):
-    with pytest.raises(ValueError, match=r"NaN|successes"):
-        wilson_interval(successes, total)
+# The module
 
 
 def test_importing_the_module_does_not_import_scipy():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradhorizon.engine import NetworkSpec, measure
-from gradhorizon.studies.summary import GONE, QUANTILES, Summary
+from gradhorizon.engine import NetworkSpec, measure, product_variables
+from gradhorizon.studies.statistics import Moments, Sketch
+from gradhorizon.studies.summary import GONE, QUANTILES, Summary, describe
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,27 @@ def test_results_are_the_plain_statistics(arrays):
     annealed = 0.5 * np.log(np.mean(np.exp(2 * arrays["log_gradient"]), axis=0))
     np.testing.assert_allclose(results["log_gradient_annealed"], annealed, rtol=1e-10, atol=1e-12)
     assert (results["log_gradient_annealed"] >= results["log_gradient_mean"] - 1e-12).all()
+
+
+def test_every_statistic_has_its_interval(arrays):
+    results, rate = Summary.of(arrays).results(), arrays["rate"]
+    found = {"": Moments.of(rate).interval(), "_sd": Moments.of(rate).sd_interval()}
+    found["_quantile"] = Sketch.of(rate).quantile_interval(QUANTILES)
+    for statistic, (low, high) in found.items():
+        np.testing.assert_array_equal(results[f"rate{statistic}_low"], low)
+        np.testing.assert_array_equal(results[f"rate{statistic}_high"], high)
+        assert (low < results[f"rate{statistic or '_mean'}"]).all()
+        assert (results[f"rate{statistic or '_mean'}"] < high).all()
+
+
+def test_every_result_is_described(arrays):
+    table = product_variables(("gradient", "trajectory"))
+    for name, value in Summary.of(arrays).results().items():
+        dims, attributes = describe(name, table)
+        assert len(dims) == value.ndim, name
+        assert {"units", "long_name"} == set(attributes)
+    text = describe("rate_quantile_low", table)[1]["long_name"]
+    assert text == "gradient growth rate: lower end of the 95 % confidence interval of the quantile"
 
 
 def test_merged_parts_equal_the_whole(arrays):
