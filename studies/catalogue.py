@@ -16,6 +16,8 @@ NAMES = (
     "bptt",
     "gates",
     "depth",
+    "phase",
+    "tied",
     "batchnorm",
     "clipping",
     "remedies",
