@@ -2,7 +2,7 @@
 
 One measurement is repeated with fresh seeds, a cell of the grid each, and the 95 % intervals of the
 rate that every study reports (of its mean, its standard deviation and its quantiles over networks)
-are compared with the exact distribution of `rate_distributions`. Few layers of few units make it
+are compared with their exact distribution (`theory.rate_distributions`). Few layers and units make it
 skewed and long-tailed, ReLU's above all: there, intervals that rely on normal rates fail.
 
 Which of a layer's ReLU units are active is decided by independent fair coins, also as seen by the
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-    from .rate_distributions import RateDistribution
     from .sweep import Cell, Sweep
+    from .theory import RateDistribution
 
 NETS: dict[str, dict[str, Any]] = {
     "linear": {"activation": "linear"},
@@ -78,7 +78,7 @@ def exact(cell: Cell) -> RateDistribution | None:
 
 @cache
 def _distribution(activation: str, n: int, layers: int, scale: float) -> RateDistribution:
-    from .rate_distributions import linear_rate, relu_rate
+    from .theory import linear_rate, relu_rate
 
     return {"linear": linear_rate, "relu": relu_rate}[activation](n, layers, scale)
 

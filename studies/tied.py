@@ -99,8 +99,7 @@ def _theory(cell: Cell) -> Any:
     import numpy as np
 
     from .decay import LARGEST
-    from .random_matrices import gaussian_product_exponents
-    from .theory import mean_field
+    from .theory import gaussian_product_exponents, mean_field
 
     spec, inputs, steps = cell.spec, cell.sweep.inputs_name, cell.sweep.steps
     lag, found = np.arange(steps), np.full((3, steps), nan)

@@ -28,6 +28,7 @@ from .products import (
     gaussian_product_exponents,
     spectral_radius_rate,
 )
+from .rate_distributions import RateDistribution, linear_rate, relu_rate
 from .residual import ResidualPath, residual_path
 from .spectrum import LyapunovSpectrum, lyapunov_spectrum
 
@@ -40,6 +41,7 @@ __all__ = [
     "NORMALIZATIONS",
     "PYTORCH_WEIGHT_SCALE",
     "ProductExponents",
+    "RateDistribution",
     "ReluIncrement",
     "ResidualPath",
     "activation_named",
@@ -58,12 +60,14 @@ __all__ = [
     "gru_stability_limit",
     "leaky_fixed_point_exponents",
     "leaky_rate",
+    "linear_rate",
     "lstm_fixed_point_eigenvalues",
     "lstm_fixed_point_rate",
     "lstm_stability_limit",
     "lyapunov_spectrum",
     "mean_field",
     "normalized_mean_field",
+    "relu_rate",
     "residual_path",
     "spectral_radius_rate",
     "trainable_depth",

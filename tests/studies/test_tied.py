@@ -8,8 +8,7 @@ import xarray as xr
 
 from gradhorizon.engine import InputError, NetworkSpec, measure, sample
 from gradhorizon.studies import tied
-from gradhorizon.studies.random_matrices import spectral_radius_rate
-from gradhorizon.studies.theory import critical_weight_scale
+from gradhorizon.studies.theory import critical_weight_scale, spectral_radius_rate
 
 NETWORKS = 512
 

@@ -14,7 +14,7 @@ from laws import assert_mean, assert_variance
 from scipy.stats import chi2, kstest
 
 from gradhorizon.engine import NetworkSpec, measure
-from gradhorizon.studies.rate_distributions import linear_rate, relu_rate
+from gradhorizon.studies.theory import linear_rate, relu_rate
 
 pytestmark = pytest.mark.filterwarnings("error")
 

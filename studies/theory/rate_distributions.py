@@ -21,8 +21,8 @@ from math import inf, log, pi, sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .expectations import Array
-from .random_matrices import deep_relu_increment, gaussian_product_exponents
+from .activations import Array
+from .products import deep_relu_increment, gaussian_product_exponents
 from .ranges import check_positive
 
 NEGLIGIBLE = 1e-17
