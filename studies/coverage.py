@@ -2,8 +2,8 @@
 
 One measurement is repeated with fresh seeds, a cell of the grid each, and the 95 % intervals of the
 rate that every study reports (of its mean, its standard deviation and its quantiles over networks)
-are compared with their exact distribution (`theory.rate_distributions`). Few layers and units make it
-skewed and long-tailed, ReLU's above all: there, intervals that rely on normal rates fail.
+are compared with their exact distribution, `theory.rate_distributions`. Few layers and units make
+it skewed and long-tailed, ReLU's above all: there, intervals that rely on normal rates fail.
 
 Which of a layer's ReLU units are active is decided by independent fair coins, also as seen by the
 gradient, since the weights of a unit and their negatives are equally likely: its norm grows as that

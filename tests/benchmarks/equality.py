@@ -9,7 +9,7 @@ import xarray as xr
 
 from gradhorizon.engine import measure, sample
 
-from .jobs import JACOBIAN, NORMS, Job, Peer, arrays
+from .jobs import JACOBIAN, LYAPUNOV, NORMS, Job, Peer, arrays
 
 RUNS = 3
 """Ensembles with rounding errors put in."""
@@ -32,6 +32,9 @@ def measured(job: Job, ensemble: xr.Dataset) -> dict[str, Any]:
     if job.products == JACOBIAN:
         norm = measure(ensemble, products=JACOBIAN).log_jacobian_norm
         return {"log_jacobian_norm": norm.sel(norm="frobenius").values}
+    if job.products == LYAPUNOV:
+        exponents = measure(ensemble, products=LYAPUNOV).lyapunov_exponent
+        return {"lyapunov_exponent": exponents.values}
     data = measure(ensemble, products=job.products, keep=("gradients",))
     found = {name: data[name].values for name in ("log_gradient", *NORMS)}
     for name in ("grad_W", "grad_U"):  # gates one below the other
@@ -63,6 +66,6 @@ def rounding(job: Job, ensemble: xr.Dataset) -> dict[str, float]:
 
 def distance(name: str, found: Any, expected: Any) -> float:
     """Largest difference: of a logarithm as it is, of others relative to the largest entry."""
-    size = 1.0 if name.startswith("log") else float(np.abs(expected).max())
+    size = 1.0 if name.startswith(("log", "lyapunov")) else float(np.abs(expected).max())
     with np.errstate(invalid="ignore"):  # what counts twice as infinite
         return float(np.abs(np.asarray(found, float) - expected).max()) / size

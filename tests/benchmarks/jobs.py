@@ -17,9 +17,9 @@ Arrays = tuple[Any, ...]
 Summary = dict[str, Any]
 
 NORMS = ("log_grad_W", "log_grad_U")
-SUMMARISED = ("log_gradient", "log_jacobian_norm", *NORMS)
+SUMMARISED = ("log_gradient", "log_jacobian_norm", "lyapunov_exponent", *NORMS)
 
-BPTT, JACOBIAN = ("gradient", "weights"), ("jacobian",)
+BPTT, JACOBIAN, LYAPUNOV = ("gradient", "weights"), ("jacobian",), ("lyapunov",)
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,11 @@ class Peer(NamedTuple):
 
 def summary(found: Mapping[str, Any]) -> Summary:
     """What a study keeps of a job, from results under the names of `measure`; NumPy's or JAX's."""
+    if "lyapunov_exponent" in found:
+        all_of_them = found["lyapunov_exponent"]
+        largest = all_of_them[:, 0]
+        means = {"exponents": all_of_them.mean(axis=0)}
+        return {"rate": largest.mean(), "rate_sd": largest.std(ddof=1), **means}
     log = found["log_gradient" if "log_gradient" in found else "log_jacobian_norm"]
     rate = (log[:, -1] - log[:, 0]) / (log.shape[1] - 1)
     means = {name: found[name].mean() for name in NORMS if name in found}
@@ -120,5 +125,6 @@ for cell in ("lstm", "gru"):
         JOBS += [Job(n, N, 100, precision, cell) for precision in PRECISIONS]
 for n, N in ((32, 128), (128, 16)):
     JOBS += [Job(n, N, 100, precision, batch_size=16) for precision in PRECISIONS]
+JOBS += [Job(n, N, 201, products=LYAPUNOV) for n, N in ((16, 512), (32, 256), (64, 32), (128, 8))]
 for n, N in ((16, 128), (64, 8)):
     JOBS += [Job(n, N, 100, precision, products=JACOBIAN) for precision in PRECISIONS]

@@ -15,7 +15,7 @@ from gradhorizon.engine import measure, sample, single_threaded_blas
 from gradhorizon.kernels.cells import CELLS
 
 from .jobs import Job
-from .ours import THREADS
+from .ours import THREADS, interval
 
 GEMM_SIZE, GEMM_REPEATS = 768, 4
 COPY_BYTES = 2**26
@@ -28,7 +28,8 @@ def operations(job: Job) -> int:
     Per network, step and sequence: 2 n^2 for W h of every gate that reads h and 2 n m for U x of
     every gate; for the product ``gradient`` 2 n^2 more, for W^T delta; for ``weights`` as much as
     W h and U x again, for the sums dW and dU. Back-propagation with all of them takes 10 n^2 in
-    the plain network. The product of Jacobians: 2 n^3 for one product of matrices a step.
+    the plain network. The product of Jacobians: 2 n^3 for one product of matrices a step; Lyapunov
+    exponents: as much, and 8/3 n^3 for Householder's Q and R of every interval, as ours chooses it.
     """
     cell, n, m = CELLS[job.cell], job.n, job.spec.input_size
     recurrent, driven = 2 * cell.recurrent * n * n, 2 * len(cell.gates) * n * m
@@ -39,7 +40,9 @@ def operations(job: Job) -> int:
         each += recurrent + driven
     if "jacobian" in job.products:
         each += 2 * n**3
-    return job.N * job.T * job.batch_size * each
+    if "lyapunov" in job.products:
+        each += 2 * n**3 + 8 / 3 * n**3 / interval(job)
+    return round(job.N * job.T * job.batch_size * each)
 
 
 def moved_bytes(job: Job) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,14 @@ def whole(job: Job, seed: int = 0, workers: int = THREADS) -> Summary:
     )
     assert (data.status == 0).all()
     return summarised({name: data[name].values for name in data.data_vars})
+
+
+@cache
+def interval(job: Job) -> float:
+    """Mean steps between two orthonormalisations of the product ``lyapunov``, of some networks."""
+    few = min(job.N, 8)
+    data = measure(job.spec, networks=few, steps=job.T, burn_in=0, products=job.products)
+    return float(data.orthonormalisation_interval.mean())
 
 
 def summarised(found: Mapping[str, Any]) -> Summary:

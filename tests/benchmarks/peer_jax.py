@@ -13,7 +13,8 @@ from jax import lax
 
 from . import peer_jax_cells as cells
 from . import peer_jax_rnn as rnn
-from .jobs import JACOBIAN, SUMMARISED, Arrays, Job, Peer, Summary, group_size, summary
+from .jobs import JACOBIAN, LYAPUNOV, SUMMARISED, Arrays, Job, Peer, Summary, group_size, summary
+from .ours import interval
 
 jax.config.update("jax_enable_x64", True)
 
@@ -59,6 +60,12 @@ def peer(job: Job, method: Method, size: int) -> Peer:
 def peers(job: Job) -> dict[str, Peer]:
     """This library's peers of a job, by the column of the table."""
     expert = rnn.expert
+    if job.products == LYAPUNOV:
+        return {
+            "JAX expert": peer(job, partial(rnn.lyapunov, 1), job.N),
+            "JAX, our interval": peer(job, partial(rnn.lyapunov, round(interval(job))), job.N),
+            "JAX in groups": peer(job, partial(rnn.lyapunov, 1), group_size(job)),
+        }
     if job.products == JACOBIAN:
         expert = rnn.jacobian
     elif not job.main:

@@ -85,3 +85,29 @@ def jacobian(W: Any, U: Any, x: Any, h: Any, v: Any) -> dict[str, Any]:
     start = jnp.full(N, 0.5 * math.log(n), W.dtype)
     _, log = lax.scan(step, (h, product, start), drive[1:])
     return {"log_jacobian_norm": jnp.concatenate([start[None], log]).T}
+
+
+def lyapunov(every: int, W: Any, U: Any, x: Any, h: Any, v: Any) -> dict[str, Any]:
+    """All exponents from the second step on; LAPACK's QR of all networks after `every` steps."""
+    x, h = x[:, 0], h[:, 0]
+    drive = jnp.einsum("kij,ktj->tki", U, x)
+
+    def step(carry: Any, drive: Any) -> Any:
+        h, frame = carry
+        new = jnp.tanh(jnp.einsum("kij,kj->ki", W, h) + drive)
+        return (new, (1 - new * new)[..., None] * (W @ frame)), None
+
+    def interval(carry: Any, drive: Any) -> Any:
+        h, frame, log = carry
+        (h, frame), _ = lax.scan(step, (h, frame), drive)
+        frame, R = jnp.linalg.qr(frame)
+        return (h, frame, log + jnp.log(jnp.abs(jnp.diagonal(R, axis1=1, axis2=2)))), None
+
+    h = jnp.tanh(jnp.einsum("kij,kj->ki", W, h) + drive[0])
+    frame = jnp.broadcast_to(jnp.eye(h.shape[1], dtype=W.dtype), W.shape)
+    whole, rest = divmod(len(drive) - 1, every)
+    blocks = drive[1 : 1 + whole * every].reshape(whole, every, *drive.shape[1:])
+    carry, _ = lax.scan(interval, (h, frame, jnp.zeros_like(h)), blocks)
+    if rest:
+        carry, _ = interval(carry, drive[-rest:])
+    return {"lyapunov_exponent": -jnp.sort(-carry[2] / (len(drive) - 1), axis=1)}

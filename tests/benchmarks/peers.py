@@ -5,10 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 
-from .jobs import Job, Peer
+from .jobs import LYAPUNOV, Job, Peer
 
 COLUMNS = {
     "JAX expert": "jax",
+    "JAX, our interval": "jax",
     "JAX in groups": "jax",
     "JAX naive": "jax",
     "PyTorch": "torch",
@@ -21,7 +22,11 @@ HINT = "pip install 'gradhorizon[peers]'"
 
 def columns(job: Job) -> list[str]:
     """Peers that are written for a job, installed or not."""
-    return list(COLUMNS) if job.main else ["JAX expert", "JAX in groups"]
+    special = ["JAX, our interval"]
+    if job.main:
+        return [column for column in COLUMNS if column not in special]
+    spectra = special if job.products == LYAPUNOV else []
+    return ["JAX expert", *spectra, "JAX in groups"]
 
 
 def missing(column: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import NamedTuple
 
-from .jobs import JACOBIAN, Job
+from .jobs import JACOBIAN, LYAPUNOV, Job
 from .peers import COLUMNS, HINT, columns, missing
 
 
@@ -74,6 +74,9 @@ def goals(job: Job) -> dict[str, Goal]:
         faster = {"float64": (10, 5), "float32": (8, 4)}[job.precision][job.n > 128]
         found |= {"JAX expert": Goal(faster), "best peer": Goal(faster)}
         found |= {"limit": Goal(60 if job.n >= 64 else 35), "sampling": Goal(15, most=True)}
+    if job.products == LYAPUNOV:
+        found |= {"JAX expert": Goal(12), "JAX, our interval": Goal(6)}
+        found |= {"limit": Goal(60)} if job.n >= 64 else {}
     return found
 
 
@@ -130,6 +133,8 @@ def notes(rows: Sequence[Row]) -> list[str]:
     lines = [f"Two threads: {', '.join(rates)}.", f"Goals met: {sum(verdicts)} of {len(verdicts)}."]
     if any(row.job.products == JACOBIAN for row in rows):
         lines.append("jacobian: peers compute Frobenius norms alone; ours spectra too, by QR.")
+    if any(row.job.products == LYAPUNOV for row in rows):
+        lines.append("lyapunov: peers decompose after every step, or after as many as ours did.")
     if any(missing(column) for column in COLUMNS):
         lines.append(f"not installed: {HINT}")
     return lines
