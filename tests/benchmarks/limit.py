@@ -29,7 +29,7 @@ def operations(job: Job) -> int:
     every gate; for the product ``gradient`` 2 n^2 more, for W^T delta; for ``weights`` as much as
     W h and U x again, for the sums dW and dU. Back-propagation with all of them takes 10 n^2 in
     the plain network. The product of Jacobians: 2 n^3 for one product of matrices a step; Lyapunov
-    exponents: as much, and 8/3 n^3 for Householder's Q and R of every interval, as ours chooses it.
+    exponents: as much, and 2 n^3 for Gram-Schmidt's Q and R of every interval, as ours chooses it.
     """
     cell, n, m = CELLS[job.cell], job.n, job.spec.input_size
     recurrent, driven = 2 * cell.recurrent * n * n, 2 * len(cell.gates) * n * m
@@ -41,7 +41,7 @@ def operations(job: Job) -> int:
     if "jacobian" in job.products:
         each += 2 * n**3
     if "lyapunov" in job.products:
-        each += 2 * n**3 + 8 / 3 * n**3 / interval(job)
+        each += 2 * n**3 + 2 * n**3 / interval(job)
     return round(job.N * job.T * job.batch_size * each)
 
 
