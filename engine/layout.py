@@ -198,7 +198,7 @@ def _spectrum(s: Sizes, exponents: int | None) -> Fields:
         "column": (3, size if s.norm else 0),
         "diagonal": (2, width),
         "overlap": (LANES, width),
-        "reflections": (M, M),
+        "reflections": (min(M, width), M),
     }
     blocks = block_count(s.counted)
     return {

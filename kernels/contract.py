@@ -225,7 +225,7 @@ class Spectrum(NamedTuple):
     column: Array  # (3, D n): work space; empty without a norm
     diagonal: Array  # (2, width): work space
     overlap: Array  # (vector, width): work space
-    reflections: Array  # (M, M): work space
+    reflections: Array  # (min(M, width), M): work space
     swaps: Array  # (2, M), int32: work space
     noise: Array  # (M,): work space
 

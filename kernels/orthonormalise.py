@@ -67,7 +67,7 @@ def householder(frame, q, diagonal, reflections, swaps, noise, overlap):
         Receives Q.
     diagonal : (width,)
         Receives R_ii; 0 for a dependent column.
-    reflections : (M, M)
+    reflections : (M or width, M)
         Work space: a vector in every row.
     swaps : (2, M), integers
         Work space: the column that a reflection is made of, and the row swapped for it.

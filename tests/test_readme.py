@@ -33,7 +33,7 @@ def test_python_examples_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     examples = blocks("python")
-    assert len(examples) == 4
+    assert len(examples) == 5
     scope = {}
     for example in examples:
         exec(example.replace("networks=1024", "networks=32"), scope)

@@ -1,8 +1,8 @@
 """The Lyapunov spectrum: how fast each of an orthonormal frame of tangents grows.
 
 The discrete QR method (Benettin et al. 1980): the frame is carried through some steps and
-orthonormalised again, and the exponents are the mean of ln R_ii per step. How many steps follows
-from what each interval finds. The largest ratio of a column's length before to after
+orthonormalised again, and the exponents are the mean of ln R_ii per step. What each interval finds
+decides how long the next one is. The largest ratio of a column's length before to after
 orthogonalisation, |x_i| / R_ii, is what ln R_ii loses in accuracy, in units of eps. An interval
 that ends above `LIMIT` is thrown away and repeated at half the length from the frame at its start;
 where one step is too much, `householder` takes over. A bad guess costs time, never accuracy.
@@ -59,10 +59,8 @@ def lyapunov(setting, network):
         set_frame(setting.frame, spectrum.basis[0])
         here, pace, t = 0, real(np.log(LIMIT)), setting.burn_in + 1
         for block in range(-1, blocks):  # block -1 turns the frame
-            growth, exponent = (
-                spectrum.growth[c, max(block, 0)],
-                spectrum.exponent[c, max(block, 0)],
-            )
+            counted = max(block, 0)
+            growth, exponent = spectrum.growth[c, counted], spectrum.exponent[c, counted]
             growth[:] = real(1.0)
             exponent[:] = 0
             stop = first + count * (block + 1) // blocks
