@@ -9,7 +9,8 @@ import numpy as np
 
 from ..engine import STATUS, Array, Variable
 from .intervals import wilson_interval
-from .statistics import LogMean, Moments, Sketch
+from .sketch import Sketch
+from .statistics import LogMean, Moments
 from .study import Derive, nothing_derived
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

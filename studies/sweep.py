@@ -27,7 +27,7 @@ from ..engine import (
     product_variables,
     random_source,
 )
-from . import statistics, summary
+from . import accumulator, sketch, statistics, summary
 from .names import flat, nested
 from .store import cell_key
 from .study import Derive, Study
@@ -194,7 +194,8 @@ def code_digest(derive: Derive) -> str:
     """Digest of all sources that decide the numbers of a cell (16 hex digits)."""
     digest = hashlib.sha256(kernel_digest().encode())
     engine_sources = sorted(Path(engine.__file__ or "").parent.glob("*.py"))
-    own = (Path(__file__), Path(statistics.__file__), Path(summary.__file__))
+    parts = (accumulator, sketch, statistics, summary)
+    own = (Path(__file__), *(Path(part.__file__ or "") for part in parts))
     for path in (*engine_sources, *own):
         digest.update(path.read_bytes())
     module = inspect.getmodule(derive)  # with the constants that it uses

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gradhorizon.engine import NetworkSpec, measure, product_variables
-from gradhorizon.studies.statistics import Moments, Sketch
+from gradhorizon.studies.sketch import Sketch
+from gradhorizon.studies.statistics import Moments
 from gradhorizon.studies.summary import GONE, QUANTILES, Summary, describe
 
 
