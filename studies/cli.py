@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from .sweep import Sweep
 
 OK, FAILED, USAGE = 0, 1, 2
+WORKERS = "threads (default: one per core)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status (0 ok, 1 failed run, 2 bad usage or input)."""
+    """Run the command line; returns the exit status.
+
+    0 ok, 1 failed run or refuted validation, 2 bad usage or input.
+    """
     options = build_parser().parse_args(arguments)
     collect_less()
     try:
@@ -37,18 +41,21 @@ def dispatch(options: argparse.Namespace) -> int:
         return list_studies()
     from ..engine import InputError
 
+    command, resumable = COMMANDS[options.command], options.command == "run"
     try:
-        return run(options) if options.command == "run" else draw_again(options)
+        return command(options)
     except InputError as error:
         print(f"gradhorizon: {error}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
-        print("gradhorizon: interrupted; the same command goes on from here", file=sys.stderr)
+        hint = "; the same command goes on from here" if resumable else ""
+        print(f"gradhorizon: interrupted{hint}", file=sys.stderr)
         return FAILED
     except BrokenPipeError:
         raise
     except (OSError, MemoryError) as error:
-        print(f"gradhorizon: the run failed: {error}; it can be resumed", file=sys.stderr)
+        hint = "; it can be resumed" if resumable else ""
+        print(f"gradhorizon: the run failed: {error}{hint}", file=sys.stderr)
         return FAILED
 
 
@@ -81,6 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(commands.add_parser("run", help="run a study, or a sweep described in a TOML file"))
     figure = commands.add_parser("figure", help="redraw the figure of stored results")
     figure.add_argument("folder", type=Path, metavar="DIR")
+    _add_validate(commands.add_parser("validate", help="measure what theory knows exactly"))
     return parser
 
 
@@ -101,7 +109,16 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     )
     run.add_argument("--precision", choices=("float64", "float32"))
     run.add_argument("--device", choices=("cpu",), default="cpu")
-    run.add_argument("--workers", type=int, metavar="K", help="threads (default: one per core)")
+    run.add_argument("--workers", type=int, metavar="K", help=WORKERS)
+
+
+def _add_validate(validate: argparse.ArgumentParser) -> None:
+    size = validate.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="a quarter of the networks")
+    size.add_argument("--thorough", action="store_true", help="4 times as many, twice as wide")
+    validate.add_argument("--seed", type=int, default=0, metavar="S", help="default 0")
+    validate.add_argument("--json", type=Path, metavar="FILE", help="write the checks to FILE")
+    validate.add_argument("--workers", type=int, metavar="K", help=WORKERS)
 
 
 def list_studies() -> int:
@@ -157,6 +174,26 @@ def draw_again(arguments: argparse.Namespace) -> int:
     draw(arguments.folder, read_dataset(arguments.folder))
     print(f"{arguments.folder / 'figure.png'}\n{arguments.folder / 'figure.svg'}")
     return OK
+
+
+def validate(arguments: argparse.Namespace) -> int:
+    """Compare measurements with exact theory; status 1 if a statement is refuted."""
+    from ..engine import InputError
+    from . import validation
+
+    file = arguments.json
+    if file is not None and (file.is_dir() or not file.parent.is_dir()):
+        raise InputError("--json", str(file), "a file in a folder that exists")
+    size = "quick" if arguments.quick else "thorough" if arguments.thorough else "default"
+    found = validation.validate(size=size, seed=arguments.seed, workers=arguments.workers)
+    for line in validation.table(found):
+        print(line)
+    if file is not None:
+        file.write_text(validation.as_json(found))
+    return OK if found.holds else FAILED
+
+
+COMMANDS = {"run": run, "figure": draw_again, "validate": validate}
 
 
 def _version() -> str:

@@ -1,0 +1,91 @@
+"""Oracles A and B: leading exponents of wide tied networks, with leak and with input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...engine import Array, NetworkSpec
+from ..theory import leaky_rate, mean_field
+from .check import EXTRAPOLATED, Check, Statistical
+from .draws import Draws
+from .estimates import Estimate, extrapolated
+
+ENGELKEN = "Molgedey et al. 1992; Engelken et al. 2023"
+SOMPOLINSKY = "Sompolinsky et al. 1988"
+
+AUTONOMOUS = {"weight_scale": 3.0}
+DRIVEN = {"weight_scale": 2.0}
+LEAK, LEAKY_SCALE = 0.5, 5.0
+"""Steps are units of time times 1/leak. So far above the onset, fluctuations of the state are those
+of a wide network at some hundred units already."""
+
+
+def rate_of(
+    width: int, networks: int, steps: int, inputs: str, **fields: Any
+) -> Callable[[Draws], Estimate]:
+    """The gradient's rate, extrapolated from a width and twice that; a tenth of the lags settle.
+
+    Parameters
+    ----------
+    width, networks, steps : int
+        Of the narrower networks.
+    inputs : {"gaussian", "zero"}
+    **fields
+        Of `NetworkSpec`.
+    """
+
+    def measure(draws: Draws) -> Estimate:
+        def rates(n: int, count: int) -> Array:
+            spec = NetworkSpec(hidden_size=n, **fields)
+            found: Array = draws.measure(spec, count, steps, inputs=inputs).rate.values
+            return found
+
+        return extrapolated(rates, width * draws.size.width, networks)
+
+    return measure
+
+
+def leaky(draws: Draws) -> Estimate:
+    """The rate per unit of time of networks with a leak."""
+    fields = {"weight_scale": LEAKY_SCALE, "skip": 1.0 - LEAK, "branch": LEAK}
+    per_step = rate_of(256, 40, 2000, "zero", **fields)(draws)
+    return per_step._replace(
+        value=per_step.value / LEAK, standard_error=per_step.standard_error / LEAK
+    )
+
+
+CHECKS: tuple[Check, ...] = (
+    Statistical(
+        "A",
+        "leading exponent, chaotic tanh, g = 3",
+        ENGELKEN,
+        lambda: mean_field("tanh", **AUTONOMOUS).rate,
+        rate_of(128, 120, 1500, "zero", **AUTONOMOUS),
+        EXTRAPOLATED,
+    ),
+    Statistical(
+        "A",
+        "leading exponent, tanh with inputs N(0, 1), g = 2",
+        ENGELKEN,
+        lambda: mean_field("tanh", input_variance=1.0, **DRIVEN).rate,
+        rate_of(64, 200, 400, "gaussian", **DRIVEN),
+        EXTRAPOLATED,
+    ),
+    Statistical(
+        "A",
+        "leading exponent, sigmoid with inputs N(0, 1), g = 2",
+        ENGELKEN,
+        lambda: mean_field("sigmoid", input_variance=1.0, **DRIVEN).rate,
+        rate_of(64, 200, 400, "gaussian", activation="sigmoid", **DRIVEN),
+        EXTRAPOLATED,
+    ),
+    Statistical(
+        "B",
+        "leading exponent per unit of time, leaky tanh, leak 0.5, g = 5",
+        SOMPOLINSKY,
+        lambda: leaky_rate("tanh", LEAK, weight_scale=LEAKY_SCALE),
+        leaky,
+        EXTRAPOLATED,
+    ),
+)
