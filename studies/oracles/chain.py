@@ -70,12 +70,11 @@ def gradient_at_every_lag(
         )
 
     def measured(draws: Draws, ensemble: xr.Dataset) -> Array:
-        log: Array = draws.measure_given(ensemble).log_gradient.values
-        return log[:, LAGS] / LAGS
+        return np.asarray(draws.measure_given(ensemble).log_gradient.values[:, LAGS] / LAGS)
 
     def tolerance(ensemble: xr.Dataset) -> Array:
         basis = np.linalg.eig(recurrent_block(ensemble, gate).swapaxes(1, 2))[1]
-        return ROUNDING * np.linalg.cond(basis)[:, None]
+        return np.asarray(ROUNDING * np.linalg.cond(basis)[:, None])
 
     return Exact(oracle, statement, source, draw, theory, measured, tolerance)
 
@@ -88,8 +87,8 @@ def growth(W: Array, loss: Array, eigenvalues: Array) -> Array:
     largest = np.abs(ordered).max()
     share = np.linalg.solve(basis, loss.astype(np.complex128))
     powers = (ordered / largest)[:, None] ** LAGS
-    rest: Array = np.linalg.norm(basis @ (share[:, None] * powers), axis=0)
-    return np.log(largest) + np.log(rest / np.linalg.norm(loss)) / LAGS
+    rest = np.linalg.norm(basis @ (share[:, None] * powers), axis=0)
+    return np.asarray(np.log(largest) + np.log(rest / np.linalg.norm(loss)) / LAGS)
 
 
 def sum_of_exponents(

@@ -61,7 +61,7 @@ CHECKS: tuple[Check, ...] = (
         "leading exponent, chaotic tanh, g = 3",
         ENGELKEN,
         lambda: mean_field("tanh", **AUTONOMOUS).rate,
-        rate_of(128, 120, 1500, "zero", **AUTONOMOUS),
+        rate_of(256, 60, 1500, "zero", **AUTONOMOUS),
         EXTRAPOLATED,
     ),
     Statistical(

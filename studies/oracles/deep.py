@@ -22,7 +22,7 @@ SETTLED = 16
 ANGLES_SETTLED = 80
 """Layers after which the correlation of two inputs is: seven times xi_c."""
 
-WIDTH, NETWORKS, LAYERS = 64, 400, 25
+LAYERS = 25
 
 
 def nets(n: int, weight_scale: float, **fields: Any) -> NetworkSpec:
@@ -30,11 +30,13 @@ def nets(n: int, weight_scale: float, **fields: Any) -> NetworkSpec:
     return NetworkSpec(hidden_size=n, input_size=1, weight_scale=weight_scale, tied=False, **fields)
 
 
-def of_layers(values: Callable[[Draws, int, int], Array]) -> Callable[[Draws], Estimate]:
+def of_layers(
+    values: Callable[[Draws, int, int], Array], width: int, networks: int
+) -> Callable[[Draws], Estimate]:
     """A value per network, given draws, width and number; extrapolated in width."""
 
     def measure(draws: Draws) -> Estimate:
-        return extrapolated(lambda n, m: values(draws, n, m), WIDTH * draws.size.width, NETWORKS)
+        return extrapolated(lambda n, m: values(draws, n, m), width * draws.size.width, networks)
 
     return measure
 
@@ -48,7 +50,7 @@ def growth(weight_scale: float, **fields: Any) -> Callable[[Draws], Estimate]:
         log: Array = data.log_gradient.values  # no direction settles: weights are fresh
         return log[:, -1] / (LAYERS - 1)
 
-    return of_layers(values)
+    return of_layers(values, 64, 400)
 
 
 def variance(draws: Draws, n: int, networks: int) -> Array:
@@ -76,7 +78,11 @@ def correlation(draws: Draws, n: int, networks: int) -> Array:
         products=(),
         keep=("states",),
     )
-    first, second = data.state.isel(step=slice(ANGLES_SETTLED, None)).transpose("sequence", "network", ...).values
+    first, second = (
+        data.state.isel(step=slice(ANGLES_SETTLED, None))
+        .transpose("sequence", "network", ...)
+        .values
+    )
     axes = tuple(range(1, first.ndim))
     covariance = CHAOTIC**2 * (first * second).mean(axis=axes) + BIAS**2
     own = 0.5 * CHAOTIC**2 * (first**2 + second**2).mean(axis=axes) + BIAS**2
@@ -104,7 +110,7 @@ CHECKS: tuple[Check, ...] = (
         "variance of pre-activations, deep tanh, chaotic",
         POOLE,
         lambda: mean_field("tanh", weight_scale=CHAOTIC, bias_scale=BIAS).q,
-        of_layers(variance),
+        of_layers(variance, 128, 200),
         EXTRAPOLATED,
     ),
     Statistical(
@@ -112,7 +118,7 @@ CHECKS: tuple[Check, ...] = (
         "correlation of two inputs after many layers, chaotic",
         POOLE,
         lambda: depth_scales("tanh", weight_scale=CHAOTIC, bias_scale=BIAS).fixed_correlation,
-        of_layers(correlation),
+        of_layers(correlation, 128, 200),
         EXTRAPOLATED,
     ),
     Statistical(

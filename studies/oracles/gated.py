@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import log
 
 import numpy as np
 
@@ -70,8 +71,13 @@ def sum_check() -> Exact:
     return sum_of_exponents("G", statement, GRU, spec_of("gru", biases), CANDIDATE, log_determinant)
 
 
-UNSETTLED = 1e-3
-"""Nats per step that other directions leave after 100 steps: eigenvalues fill a disc evenly."""
+LAG = 400
+"""The rate is measured from here to twice as far."""
+
+UNSETTLED = 0.75 * log(2.0) / LAG
+"""What other directions leave of it at most, nats per step. Eigenvalues fill a disc evenly, whose
+part within a distance d of its tip has an area like d^(3/2); so |gradient|^2 is
+lambda_1^(2 lag) lag^(-3/2) until the largest is alone."""
 
 
 def default_weights(cell: str, forget: float | None = None) -> Statistical:
@@ -80,14 +86,14 @@ def default_weights(cell: str, forget: float | None = None) -> Statistical:
 
     def rates(draws: Draws, n: int, networks: int) -> Array:
         spec = NetworkSpec(cell=cell, hidden_size=n, weights="pytorch", gate_bias=biases)
-        ensemble = at_zero(draws, spec, networks, 400)
+        ensemble = at_zero(draws, spec, networks, 2 * LAG + 1)
         for name in ("b", "b_recurrent"):
             if name in ensemble:
                 ensemble[name][:] = 0.0
         for gate, bias in biases.items():
             ensemble["b"].loc[{"gate": gate}] = bias
-        log: Array = draws.measure_given(ensemble).log_gradient.values
-        return (log[:, -1] - log[:, 100]) / (log.shape[1] - 101)
+        found: Array = draws.measure_given(ensemble).log_gradient.values
+        return (found[:, 2 * LAG] - found[:, LAG]) / LAG
 
     def measure(draws: Draws) -> Estimate:
         return extrapolated(lambda n, m: rates(draws, n, m), 64 * draws.size.width, 160)

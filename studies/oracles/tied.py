@@ -35,7 +35,7 @@ def late_rate(draws: Draws, ensemble: xr.Dataset) -> Array:
     """Growth of the gradient over the second half of the lags."""
     found: Array = draws.measure_given(ensemble).log_gradient.values
     half = found.shape[1] // 2
-    return (found[:, -1] - found[:, half]) / (found.shape[1] - 1 - half)
+    return np.asarray((found[:, -1] - found[:, half]) / (found.shape[1] - 1 - half))
 
 
 def spectral_radius(ensemble: xr.Dataset) -> Array:

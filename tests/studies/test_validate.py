@@ -92,17 +92,17 @@ def test_wrong_flags_get_one_line(arguments, capsys, monkeypatch):
 
 WRONG = {
     "leading exponent, chaotic tanh, g = 3": 1.05,
-    "mean Lyapunov exponent, driven tanh, g = 3": 1.02,
-    "Kaplan-Yorke dimension / N, driven tanh, g = 3": 1.05,
+    "mean Lyapunov exponent, driven tanh, g = 3": 1.06,
+    "Kaplan-Yorke dimension / N, driven tanh, g = 3": 1.25,
     "tied linear, symmetric W: late rate is ln of the spectral radius": 1.001,
     "orthogonal W: all Lyapunov exponents are ln g": 1.001,
     "variance of ln R_11 of a factor": 1.1,
-    "all 32 exponents (means; z from chi^2)": 1.02,
+    "all 32 exponents (means; z from chi^2)": 1.05,
     "growth of ln |gradient|^2 over a layer, deep ReLU (He), n = 64": 1.5,
     "growth of the gradient over a layer, deep sigmoid": 1.02,
-    "variance of pre-activations, deep tanh, chaotic": 1.02,
-    "wide LSTM, PyTorch's weights, biases 0": 1.02,
-    "rate, tanh RNN, normalization 'batch-separate', batch size 16": 1.05,
+    "variance of pre-activations, deep tanh, chaotic": 1.06,
+    "wide LSTM, PyTorch's weights, biases 0": 1.1,
+    "rate, tanh RNN, normalization 'batch-separate', batch size 16": 1.12,
 }
 """Factors on the theory: a few per cent where the quick form can tell that."""
 
