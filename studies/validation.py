@@ -12,6 +12,7 @@ no part in that.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
@@ -199,9 +200,9 @@ def _summary(validation: Validation) -> Iterator[str]:
     yield "every single network, to rounding: |d| is the largest distance"
     limits = sum(result.finite_size == EXTRAPOLATED for result in results)
     yield f"{limits} are limits N -> infinity: measured is {EXTRAPOLATED}, free of terms in 1/N"
-    for result in results:
-        if result.allowance:
-            yield f"allowed besides: {result.allowance:.1e} in {result.statement!r}"
+    allowed = Counter((r.allowance, r.allowed_for) for r in results if r.allowance)
+    for (allowance, reason), count in allowed.items():
+        yield f"{count} are allowed {allowance:.1e} besides: {reason}"
     yield f"overall p value {validation.p_value:.3g}: the {METHOD}"
     failed = len(validation.refuted)
     verdict = f"{failed} of {len(results)} REFUTED" if failed else "all hold"

@@ -42,7 +42,7 @@ def test_python_examples_run(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_commands_parse(command):
-    assert build_parser().parse_args(command[1:]).command in ("run", "list", "figure")
+    assert build_parser().parse_args(command[1:]).command in ("run", "list", "figure", "validate")
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if c[1] == "run"], ids=" ".join)

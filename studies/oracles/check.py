@@ -47,6 +47,8 @@ class Result:
         Of the standard error; inf where it is known.
     allowance : float
         How far the expected value may be from theory.
+    allowed_for : str
+        What for.
     z, p_value : float
         See `Difference`.
     deviation, tolerance : float
@@ -66,6 +68,7 @@ class Result:
     standard_error: float | tuple[float, ...] | None = None
     degrees_of_freedom: float | None = None
     allowance: float | None = None
+    allowed_for: str = ""
     z: float | None = None
     p_value: float | None = None
     deviation: float | None = None
@@ -107,7 +110,9 @@ class Statistical:
     finite_size : str
         How the difference between the networks' size and the theory's is accounted for.
     allowance : float
-        What of it is left, at most.
+        How far the expected value may be from theory all the same.
+    allowed_for : str
+        What for.
     """
 
     oracle: str
@@ -117,6 +122,7 @@ class Statistical:
     measure: Callable[[Draws], Estimate]
     finite_size: str = EXACT
     allowance: float = 0.0
+    allowed_for: str = ""
 
     def examine(self, draws: Draws) -> Result:
         """Measure, and test the difference; networks without a result make it a certain one."""
@@ -129,6 +135,7 @@ class Statistical:
             theory=_plain(theory),
             finite_size=self.finite_size,
             allowance=self.allowance,
+            allowed_for=self.allowed_for,
         )
         try:
             found = self.measure(draws)

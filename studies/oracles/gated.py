@@ -110,6 +110,7 @@ def default_weights(cell: str, forget: float | None = None) -> Statistical:
         measure,
         EXTRAPOLATED,
         UNSETTLED,
+        f"other eigenvalues, not faded by lag {LAG}",
     )
 
 

@@ -64,6 +64,7 @@ def deep_batch_norm(activation: str) -> Statistical:
         ),
         EXTRAPOLATED,
         EPSILON,
+        "epsilon of the norm",
     )
 
 
@@ -78,6 +79,7 @@ def recurrent_batch_norm(normalization: str) -> Statistical:
         rate_of("gaussian", batch_size=TIED_BATCH, **fields),
         EXTRAPOLATED,
         EPSILON,
+        "epsilon of the norm",
     )
 
 
@@ -112,6 +114,7 @@ CHECKS: tuple[Check, ...] = (
         rate_of("gaussian", normalization="layer", **NORMED),
         EXTRAPOLATED,
         EPSILON,
+        "epsilon of the norm",
     ),
     Statistical(
         "H",
