@@ -207,7 +207,6 @@ def _spectrum(s: Sizes, exponents: int | None) -> Fields:
         "report": Field((2,), True, "float64"),
         **{name: Field(shape, dtype="float64") for name, shape in shapes.items()},
         "swaps": Field((2, M), dtype=EXPONENT),
-        "noise": Field((M,), dtype="float64"),
     }
 
 

@@ -219,7 +219,7 @@ class Spectrum(NamedTuple):
 
     growth: Array  # (C, block, k): product of R_ii = growth * 2**exponent
     exponent: Array  # (C, block, k), int32
-    report: Array  # (2,): largest |x_i| / R_ii accepted, intervals of all C
+    report: Array  # (2,): worst condition met, intervals of all C
     basis: Array  # (3, M, L): work space
     product: Array  # (R D n, width): work space; width is k in whole vectors
     column: Array  # (3, D n): work space; empty without a norm
@@ -227,7 +227,6 @@ class Spectrum(NamedTuple):
     overlap: Array  # (vector, width): work space
     reflections: Array  # (min(M, width), M): work space
     swaps: Array  # (2, M), int32: work space
-    noise: Array  # (M,): work space
 
 
 class Chunk(NamedTuple):

@@ -4,27 +4,28 @@ A frame is (M, width), and its rows may be longer; `width` is a multiple of `LAN
 nobody asked for are zero, and zero columns stay zero. Two ways:
 
 * `gram_schmidt` for frames that are not close to singular, nearly all of it products of matrices.
-  With r = |x_i| / R_ii for column x_i before it is orthogonalised, ln R_ii is accurate to about
-  r eps (Bjorck 1967; by blocks, Jalby and Philippe 1991).
+  R_ii has a relative error of eps times the condition of the columns, each divided by its length,
+  and Q is as far from orthogonal (Bjorck 1967; by blocks, Jalby and Philippe 1991).
 * `householder` for the rest. One step's Jacobian may have rows of any size, as the derivative of a
-  saturated unit is e^-100: with the largest entry of a column brought to the top, the error of
-  every row is relative to that row (Powell and Reid 1969; Cox and Higham 1998).
+  saturated unit is e^-100: with the largest entry of a column brought to the top, and rows whose
+  size is that of all their entries, the error of every row is relative to that row (Powell and
+  Reid 1969; Cox and Higham 1998, who pivot columns too; here their order is that of the exponents).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .precision import real
+from .precision import MANTISSA_BITS, real
 from .targets.cpu import multiply, orthonormalise_panel, scale
 from .targets.vectors import VECTOR_BYTES
 
 LANES = VECTOR_BYTES // 8
 """Columns of a panel; frames are float64."""
 
-NOISE = 2.0**-40
-"""What is left of a column counts as rounding error if it is smaller than this in every row,
-relative to the row: rounding errors of one eps grow by the condition of the earlier columns."""
+NOISE = 2.0**-46
+"""What is left of an entry counts as rounding error if it is smaller than this relative to its row,
+64 eps."""
 
 
 def gram_schmidt(frame, diagonal, overlap):
@@ -54,10 +55,37 @@ def gram_schmidt(frame, diagonal, overlap):
             multiply(panel, found, rest)
 
 
-def householder(frame, q, diagonal, reflections, swaps, noise, overlap):
-    """Reflections with pivoting of rows; columns that depend on earlier ones become zero.
+def orthogonality_loss(q, diagonal, total):
+    """How far Q^T Q is from the identity, tried on the sum of all columns, in units of eps.
 
-    Dependent: what the earlier columns leave of it is rounding error, in every row.
+    Gram-Schmidt loses orthogonality as it loses digits of R (Bjorck 1967): this is what the
+    condition of a frame really cost, whichever of its columns are nearly dependent.
+
+    Parameters
+    ----------
+    q : (M, width)
+    diagonal : (width,)
+        R_ii; columns with 0 are zero.
+    total : (width,)
+        Work space.
+    """
+    for c in range(total.size):
+        total[c] = real(0.0)
+    for r in range(q.shape[0]):
+        row, across = q[r], real(0.0)
+        for c in range(total.size):
+            across += row[c]
+        for c in range(total.size):
+            total[c] += across * row[c]
+    worst = real(0.0)
+    for c in range(total.size):
+        if diagonal[c] != real(0.0):
+            worst = max(worst, abs(total[c] - real(1.0)))
+    return worst * real(2.0**MANTISSA_BITS)
+
+
+def householder(frame, q, diagonal, reflections, swaps, overlap):
+    """Reflections with pivoting of rows; columns that depend on earlier ones become zero.
 
     Parameters
     ----------
@@ -66,24 +94,31 @@ def householder(frame, q, diagonal, reflections, swaps, noise, overlap):
     q : (M, width)
         Receives Q.
     diagonal : (width,)
-        Receives R_ii; 0 for a dependent column.
+        Receives R_ii; 0 for a column of which earlier columns leave nothing but rounding errors.
     reflections : (M or width, M)
         Work space: a vector in every row.
     swaps : (2, M), integers
         Work space: the column that a reflection is made of, and the row swapped for it.
-    noise : (M,), overlap : (LANES, width)
+    overlap : (LANES, width)
         Work space.
+
+    Returns
+    -------
+    real
+        By how much the worst R_ii is smaller than the row it stands in was: what its digits are
+        divided by.
     """
     rows, width = frame.shape[0], diagonal.size
-    note_noise(frame, width, noise)
-    used = 0
+    set_row_sizes(frame, width, q)
+    used, worst = 0, real(1.0)
     for j in range(width):
         diagonal[j] = real(0.0)
-        top = largest_entry(frame, j, used, noise)
+        top, condition = choose_pivot(frame, q, j, used)
+        worst = max(worst, condition)
         if top == rows:
             continue
         swap_rows(frame, used, top)
-        noise[used], noise[top] = noise[top], noise[used]
+        swap_rows(q, used, top)
         swaps[0, used], swaps[1, used] = j, top
         v = reflections[used : used + 1]
         diagonal[j] = make_reflection(frame, j, used, v[0])
@@ -96,28 +131,35 @@ def householder(frame, q, diagonal, reflections, swaps, noise, overlap):
         q[k, j] = real(1.0)
         reflect(reflections[k : k + 1], k, q, j, overlap)
         swap_rows(q, k, swaps[1, k])
+    return worst
 
 
-def note_noise(frame, width, noise):
-    """Of every row, how large an entry that is nothing but rounding error may be."""
+def set_row_sizes(frame, width, sizes):
+    """Sizes[r, c] = the largest entry of a row up to column c."""
     for r in range(frame.shape[0]):
         largest = real(0.0)
-        row = frame[r]
         for c in range(width):
-            largest = max(largest, abs(row[c]))
-        noise[r] = real(NOISE) * largest
+            largest = max(largest, abs(frame[r, c]))
+            sizes[r, c] = largest
 
 
-def largest_entry(frame, j, start, noise):
-    """Where column j is largest from row `start` on; the number of rows if all of it is noise."""
+def choose_pivot(frame, sizes, j, start):
+    """(row, condition): where column j is largest from row `start` on, and relative to that row.
+
+    Entries that are rounding errors of their row become zero; the number of rows if all are.
+    """
     rows = frame.shape[0]
-    best, more = start, False
+    best, largest, lost = rows, real(0.0), False
     for r in range(start, rows):
         size = abs(frame[r, j])
-        more = more or size > noise[r]
-        if size > abs(frame[best, j]):
-            best = r
-    return best if more else rows
+        if size <= real(NOISE) * sizes[r, j]:
+            lost = lost or size > real(0.0)
+            frame[r, j] = real(0.0)
+        elif size > largest:
+            best, largest = r, size
+    if best == rows:
+        return rows, real(1.0 / NOISE) if lost else real(1.0)
+    return best, sizes[best, j] / largest
 
 
 def swap_rows(matrix, i, j):

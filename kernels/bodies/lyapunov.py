@@ -2,10 +2,11 @@
 
 The discrete QR method (Benettin et al. 1980): the frame is carried through some steps and
 orthonormalised again, and the exponents are the mean of ln R_ii per step. What each interval finds
-decides how long the next one is. The largest ratio of a column's length before to after
-orthogonalisation, |x_i| / R_ii, is what ln R_ii loses in accuracy, in units of eps. An interval
-that ends above `LIMIT` is thrown away and repeated at half the length from the frame at its start;
-where one step is too much, `householder` takes over. A bad guess costs time, never accuracy.
+decides how long the next one is: by how much orthogonality it lost, which is what R_ii lost in
+accuracy, and the largest ratio of a column's length before to after, |x_i| / R_ii. An interval that
+ends above `LIMIT` is thrown away and repeated at half the length from the frame at its start; where
+one step is too much, `householder` takes over. A bad guess costs time, never accuracy; what is left
+to tell is the worst condition met.
 
 All of it is computed in float64 for networks of either precision: in float32 the ratio would allow
 an interval of one step.
@@ -16,13 +17,14 @@ from __future__ import annotations
 import numpy as np
 
 from ..math import exponent_of, power_of_two
-from ..orthonormalise import gram_schmidt, householder
+from ..orthonormalise import gram_schmidt, householder, orthogonality_loss
 from ..precision import real
 from ..targets.cpu import magnitude
 from .tangent import push
 
 LIMIT = 1e8
-"""Largest ratio of an interval: ln R_ii is good to eight digits, and its errors do not add up."""
+"""Largest condition of an interval: ln R_ii is good to eight digits, and its errors do not add up.
+A single step may exceed it."""
 
 SAFETY = 15.0
 """Intervals are chosen to end this much below the limit: the ratio fluctuates."""
@@ -81,19 +83,21 @@ def advance(t, steps, c, here, pace, setting, network):
         end = carry(t, span, c, here, setting, network)
         frame = spectrum.basis[end]
         set_column_squares(frame, square)
+        if span > 1:
+            mark_vanished(spectrum.basis[here], square)
         if careful:
             other = 3 - here - end
-            orthonormalise_carefully(frame, spectrum.basis[other], spectrum)
+            lost = orthonormalise_carefully(frame, spectrum.basis[other], spectrum)
             end = other
             break
         gram_schmidt(frame, diagonal, spectrum.overlap)
-        ratio = largest_ratio(square, diagonal)
-        if ratio <= LIMIT:
-            spectrum.report[0] = max(spectrum.report[0], ratio)
+        lost = orthogonality_loss(frame, diagonal, spectrum.overlap[0])
+        if max(lost, largest_ratio(square, diagonal)) <= LIMIT:
             break
         careful = span == 1
         span = max(1, span // 2)
-    found = strain(square, diagonal) / span
+    spectrum.report[0] = max(spectrum.report[0], lost)
+    found = max(np.log(lost), strain(square, diagonal)) / span
     return end, span, found if pace == np.inf or found == np.inf else real(0.5) * (pace + found)
 
 
@@ -128,24 +132,17 @@ def carry(t, span, c, here, setting, network):
 
 
 def orthonormalise_carefully(frame, q, spectrum):
-    """Householder's Q R; all of R is NaN if the frame is not finite."""
+    """Householder's Q R, and its condition; all of R is NaN if the frame is not finite."""
     diagonal = spectrum.diagonal[1]
     total = real(0.0)
     for r in range(frame.shape[0]):
         total += magnitude(frame[r, : diagonal.size])
     if np.isfinite(total):
-        householder(
-            frame,
-            q,
-            diagonal,
-            spectrum.reflections,
-            spectrum.swaps,
-            spectrum.noise,
-            spectrum.overlap,
-        )
-    else:
-        diagonal[:] = real(np.nan)
-        q[:] = real(np.nan)
+        work = spectrum.reflections, spectrum.swaps, spectrum.overlap
+        return householder(frame, q, diagonal, *work)
+    diagonal[:] = real(np.nan)
+    q[:] = real(np.nan)
+    return real(1.0)
 
 
 def set_frame(source, out):
@@ -169,6 +166,18 @@ def set_column_squares(frame, out):
             for r in range(frame.shape[0]):
                 if frame[r, c] != real(0.0):
                     out[c] = real(np.inf)
+
+
+def mark_vanished(start, square):
+    """Make a column's square infinite if the column was not zero at the start and is now.
+
+    Over several steps it may have left the range; one step's zero is a zero.
+    """
+    for c in range(square.size):
+        if square[c] == real(0.0):
+            for r in range(start.shape[0]):
+                if start[r, c] != real(0.0):
+                    square[c] = real(np.inf)
 
 
 def largest_ratio(square, diagonal):

@@ -48,7 +48,7 @@ def decompose(name: str, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         q = np.full_like(frame, np.nan)
         swaps = np.empty((2, rows), np.int32)
         reflections = np.full((rows, rows), np.nan)
-        kernel(frame, q, diagonal, reflections, swaps, np.empty(rows), overlap)
+        kernel(frame, q, diagonal, reflections, swaps, overlap)
     assert np.isnan(q[:, width:]).all()
     assert (q[:, count:width] == 0).all() and (diagonal[count:] == 0).all()
     return q[:, :count], diagonal[:count]
@@ -126,11 +126,42 @@ def test_zero_columns_stay_zero(name: str) -> None:
 
 
 def test_householder_finds_the_rank() -> None:
-    """Columns of a product of rank 4 beside the first four: zero, whatever the rows' sizes."""
+    """Columns of a product of rank 4 beside the first four: zero, or told by the condition.
+
+    Where rows differ in size, rounding errors of the first four grow by their condition.
+    """
     rng = np.random.default_rng(2)
     a = rng.standard_normal((12, 4)) @ rng.standard_normal((4, 9))
-    for sizes in (np.ones(12), 10.0 ** np.arange(-60, 60, 10)):
-        q, diagonal = decompose("householder", sizes[:, None] * a)
-        assert (diagonal[:4] > 0).all() and (diagonal[4:] == 0).all()
-        np.testing.assert_allclose(q[:, :4].T @ q[:, :4], np.eye(4), atol=1e-13)
-        assert (q[:, 4:] == 0).all()
+    q, diagonal = decompose("householder", a)
+    assert (diagonal[:4] > 0).all() and (diagonal[4:] == 0).all()
+    np.testing.assert_allclose(q[:, :4].T @ q[:, :4], np.eye(4), atol=1e-13)
+    assert (q[:, 4:] == 0).all()
+    graded = 10.0 ** np.arange(-60, 60, 10)[:, None] * a
+    assert 1e12 < condition(graded) <= 1 / orthonormalise.NOISE
+    assert condition(graded[:, :4]) < 1e3
+
+
+def condition(columns: np.ndarray) -> float:
+    """What Householder's way reports."""
+    frame, rows = framed(columns), len(columns)
+    width = frame.shape[1] - LANES
+    kernel = specialise(orthonormalise.householder, "test", **BINDINGS["float64"])
+    swaps, reflections = np.empty((2, rows), np.int32), np.empty((rows, rows))
+    overlap = np.empty((LANES, width))
+    return kernel(frame, np.empty_like(frame), np.empty(width), reflections, swaps, overlap)
+
+
+@pytest.mark.parametrize("angle", [1e-2, 1e-5, 1e-7])
+def test_loss_of_orthogonality_is_noticed(angle: float) -> None:
+    """Three columns that are nearly in a plane, though no two of them are close to each other.
+
+    The lengths left over say 1 / angle, the digits lost are those of 1 / angle^2.
+    """
+    turned = np.linalg.qr(np.random.default_rng(4).standard_normal((9, 9)))[0][:, :3]
+    a = turned @ np.array([[1, 1, 1], [0, 2 * angle, 1], [0, 0, angle]])
+    q, diagonal = decompose("gram_schmidt", a)
+    kernel = specialise(orthonormalise.orthogonality_loss, "test", **BINDINGS["float64"])
+    loss = kernel(q, diagonal, np.empty(3)) * EPS
+    assert 0.2 * abs(q.T @ q - np.eye(3)).max() <= loss <= 3 * abs(q.T @ q - np.eye(3)).max()
+    error = abs(diagonal / exact_lengths(a) - 1).max()
+    assert error <= 20 * loss
