@@ -29,9 +29,7 @@ def lyapunov(run: Run) -> Arrays:
     mean = np.einsum("b,nbi->ni", share, local)
     wanted = run.wanted.exponents or groups * k
     order = np.argsort(-mean, axis=1)[:, :wanted]
-    with np.errstate(invalid="ignore"):  # -inf has no error
-        square = np.einsum("b,nbi->ni", share, (local - mean[:, None]) ** 2)
-        error = np.sqrt(square / (blocks - 1) if blocks > 1 else np.nan * square)
+    error = standard_error(local, mean, share)
     exponents = np.take_along_axis(mean, order, axis=1)
     return {
         "lyapunov_exponent": exponents,
@@ -41,6 +39,18 @@ def lyapunov(run: Run) -> Arrays:
         "orthonormalisation_interval": counted.sum() * groups / spectrum.report[:, 1],
         "worst_condition": spectrum.report[:, 0].copy(),
     }
+
+
+def standard_error(local: Array, mean: Array, share: Array) -> Array:
+    """Error of the mean over blocks, from their scatter: infinite for one block alone.
+
+    That of -inf is 0: a direction that a network has lost does not come back.
+    """
+    if share.size == 1:
+        return np.full_like(mean, np.inf)
+    with np.errstate(invalid="ignore"):
+        square = np.einsum("b,nbi->ni", share, (local - mean[:, None]) ** 2)
+    return np.where(mean == -np.inf, 0.0, np.sqrt(square / (share.size - 1)))
 
 
 def block_ends(steps: int, burn_in: int) -> Array:

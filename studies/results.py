@@ -7,14 +7,14 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from ..engine import STATUS, InputError, Shown, kernel_digest, versions
+from ..engine import STATUS, Array, InputError, Shown, kernel_digest, versions
 from ..engine.clip import clip_coordinates
 from .store import DamagedCell, load_cell, save_cell, write_atomic
 from .summary import QUANTILES, Summary, describe
@@ -158,7 +158,7 @@ def collect(sweep: Sweep, summaries: Iterable[Summary]) -> xr.Dataset:
     table = sweep.variables()
     variables = {}
     for name in results[0]:
-        stacked = np.stack([result[name] for result in results])
+        stacked = _stacked([result[name] for result in results])
         dims, attributes = describe(name, table)
         axes, values = sweep.on_grid(stacked)
         variables[name] = ((*axes, *dims), values, attributes)
@@ -173,6 +173,17 @@ def collect(sweep: Sweep, summaries: Iterable[Summary]) -> xr.Dataset:
         "kernel_digest": kernel_digest(),
     }
     return sweep.study.complete(data, sweep)
+
+
+def _stacked(values: Sequence[Array]) -> Array:
+    """The values of all cells; NaN where a cell has fewer, as smaller networks have exponents."""
+    shape = np.max([value.shape for value in values], axis=0).astype(int)
+    if all(value.shape == tuple(shape) for value in values):
+        return np.stack(values)
+    stacked = np.full((len(values), *shape), np.nan)
+    for one, value in zip(stacked, values, strict=True):
+        one[tuple(map(slice, value.shape))] = value
+    return stacked
 
 
 def _trailing_coordinates(sweep: Sweep, data: xr.Dataset) -> dict[str, Any]:

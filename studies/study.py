@@ -69,6 +69,10 @@ class Study:
         From the run's seed and a point of the grid to the seed of the networks there.
     products : tuple of str
         What is measured, see `measure`.
+    exponents : int, optional
+        Leading Lyapunov exponents of the product ``lyapunov``; None: all.
+    kept : tuple of str, optional
+        Measured variables whose statistics are kept, beside those of `derived`; None: all.
     clip : mapping
         Thresholds of gradient clipping for the product ``weights``, see `measure`.
     networks, steps : int
@@ -97,6 +101,8 @@ class Study:
     fields: Callable[[Mapping[str, Any]], Mapping[str, Any]] = the_point
     seed: Callable[[int, Mapping[str, Any]], int] = the_seed
     products: tuple[str, ...] = ("gradient",)
+    exponents: int | None = None
+    kept: tuple[str, ...] | None = None
     clip: Mapping[str, Any] = field(default_factory=dict)
     networks: int = 1024
     steps: int = 200

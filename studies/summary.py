@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,22 +45,29 @@ class Summary:
     parts: Mapping[tuple[str, str], Moments | Sketch | LogMean]
 
     @classmethod
-    def of(cls, arrays: Mapping[str, Array], derive: Derive = nothing_derived) -> Summary:
+    def of(
+        cls,
+        arrays: Mapping[str, Array],
+        derive: Derive = nothing_derived,
+        kept: Iterable[str] | None = None,
+    ) -> Summary:
         """Summarise networks from arrays with the network axis first.
 
-        `derive` returns further arrays; it sees the networks whose status is 0.
+        `derive` returns further arrays; it sees all of those of networks whose status is 0. `kept`
+        names the measured ones that are summarised themselves; None: all.
         """
         status = arrays["status"]
         good = status == STATUS["ok"]
         measured = {name: values[good] for name, values in arrays.items() if name != "status"}
         parts: dict[tuple[str, str], Moments | Sketch | LogMean] = {}
-        for name, kept in {**measured, **derive(measured)}.items():
+        chosen = measured if kept is None else {name: measured[name] for name in kept}
+        for name, values in {**chosen, **derive(measured)}.items():
             if name != "horizon":  # infinite for every network that does not forget
-                parts[name, "moments"] = Moments.of(kept)
-            if kept.ndim == 1:
-                parts[name, "sketch"] = Sketch.of(kept)
+                parts[name, "moments"] = Moments.of(values)
+            if values.ndim == 1:
+                parts[name, "sketch"] = Sketch.of(values)
             if name == "log_gradient":
-                parts[name, "annealed"] = LogMean.of(2 * kept)
+                parts[name, "annealed"] = LogMean.of(2 * values)
         count = np.bincount(status, minlength=len(STATUS)).astype(np.int64)
         return cls(count, _gone(arrays, good, count), parts)
 

@@ -88,6 +88,12 @@ class Sweep:
         digest = hashlib.sha256(array.tobytes()).hexdigest()[:16]
         return f"array {array.shape} {digest}"
 
+    @cached_property
+    def wanted(self) -> Wanted:
+        """What is asked of every network."""
+        study = self.study
+        return Wanted.of(study.products, clip=bool(study.clip), exponents=study.exponents)
+
     def on_grid(self, values: ArrayLike) -> tuple[tuple[str, ...], Array]:
         """The grid's axes, and values that stand cell after cell laid out on them."""
         found = np.asarray(values)
@@ -112,6 +118,8 @@ class Sweep:
     def variables(self) -> dict[str, Any]:
         """Measured and derived variables of a cell."""
         measured = product_variables(self.study.products, self.study.clip)
+        if self.study.kept is not None:
+            measured = {name: measured[name] for name in self.study.kept}
         return {**measured, **self.study.derived()}
 
 
@@ -147,6 +155,8 @@ class Cell:
             "spec": self.spec.to_dict(),
             "study": s.study.name,
             "products": list(s.study.products),
+            "exponents": s.study.exponents,
+            "kept": None if s.study.kept is None else list(s.study.kept),
             "clip": dict(s.study.clip),
             "networks": s.networks,
             "steps": s.steps,
@@ -179,14 +189,14 @@ class Task:
         """Measure the block in the calling thread."""
         cell, study = self.cell, self.cell.sweep.study
         source = cell.source()
-        wanted = Wanted.of(study.products, clip=bool(study.clip))
-        plan = make_plan(cell.spec, source.window, wanted, 1)
+        plan = make_plan(cell.spec, source.window, cell.sweep.wanted, 1)
+        options: dict[str, Any] = {"clip": study.clip, "exponents": study.exponents}
         parts = [
-            measure_block(source, first, count, study.products, clip=study.clip)
+            measure_block(source, first, count, study.products, **options)
             for first, count in plan.ranges(self.first, self.first + self.count)
         ]
         arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return Summary.of(arrays, study.derive)
+        return Summary.of(arrays, study.derive, study.kept)
 
 
 @cache
@@ -211,8 +221,7 @@ def check(sweep: Sweep, workers: int) -> int:
     InputError
         For the first cell that cannot be run.
     """
-    wanted = Wanted.of(sweep.study.products, clip=bool(sweep.study.clip))
-    plans = [make_plan(c.spec, c.source().window, wanted, workers) for c in sweep.cells]
+    plans = [make_plan(c.spec, c.source().window, sweep.wanted, workers) for c in sweep.cells]
     if not plans:
         raise InputError("grid", dict(sweep.grid), "at least one value on every axis")
     return min(plan.workers for plan in plans)

@@ -227,6 +227,7 @@ def test_what_dies_is_minus_infinity() -> None:
     nilpotent = measure(linear([np.diag([1.0, 1.0], k=1)], 50), products=PRODUCT)
     assert (nilpotent.lyapunov_exponent == -np.inf).all()
     assert nilpotent.status == STATUS["dead"]
+    assert (data.lyapunov_standard_error[0, 2:] == 0).all()
 
 
 def test_relu_networks() -> None:
@@ -297,6 +298,7 @@ def test_blocks(steps: int, burn_in: int, ends: list[int]) -> None:
         NetworkSpec(hidden_size=3), networks=1, steps=steps, burn_in=burn_in, products=PRODUCT
     )
     assert data.block.values.tolist() == ends
+    assert np.isinf(data.lyapunov_standard_error).all() == (len(ends) == 1)
     assert block_ends(1000, 100)[-1] == 999 and len(block_ends(1000, 100)) == 10
 
 

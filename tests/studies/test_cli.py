@@ -265,6 +265,20 @@ def test_a_product_without_a_number_per_network_is_drawn(tmp_path):
     assert (tmp_path / "out/figure.png").stat().st_size > 0
 
 
+def test_an_axis_of_sizes_leaves_gaps_where_networks_have_fewer_exponents(tmp_path):
+    """ReLU's exponents of -inf among them."""
+    text = SWEEP.replace("hidden_size = 6", "").replace('"gradient", "trajectory"', '"lyapunov"')
+    file = tmp_path / "mine.toml"
+    grid = 'activation = ["tanh", "relu"]\nhidden_size = [3, 6, 4]'
+    file.write_text(text.replace('activation = ["tanh", "erf"]', grid))
+    assert run(tmp_path, str(file)) == 0
+    data = xr.load_dataset(tmp_path / "out/results.nc")
+    count = data.lyapunov_exponent_mean.notnull().sum("index")
+    assert (count == data.hidden_size).all()
+    sizes = ("activation", "hidden_size", "weight_scale", "block", "direction")
+    assert data.local_exponent_mean.dims == sizes
+
+
 @pytest.mark.parametrize("arguments", [("run", "decay", "--netwroks", "3"), (), ("fly",)])
 def test_wrong_flags_get_one_line(arguments, capsys):
     with pytest.raises(SystemExit) as stop:

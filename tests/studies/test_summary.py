@@ -58,6 +58,17 @@ def test_every_result_is_described(arrays):
     assert text == "gradient growth rate: lower end of the 95 % confidence interval of the quantile"
 
 
+def test_what_is_kept(arrays):
+    """Statistics of the variables named and of derived ones, which all variables serve."""
+    derived = Summary.of(arrays, lambda a: {"last": a["log_gradient"][:, -1]}, ("rate",)).results()
+    everything = Summary.of(arrays).results()
+    names = {name.partition("_")[0] for name in derived}
+    assert names == {"rate", "last", "status", "measured"}
+    assert derived["last_mean"] == pytest.approx(everything["log_gradient_mean"][-1])
+    assert derived["rate_mean"] == everything["rate_mean"]
+    assert not Summary.of(arrays, kept=()).parts
+
+
 def test_merged_parts_equal_the_whole(arrays):
     parts = [{k: v[a:b] for k, v in arrays.items()} for a, b in ((0, 1), (1, 300), (300, 1000))]
     merged = Summary.of(parts[0]).merge(Summary.of(parts[1])).merge(Summary.of(parts[2]))
