@@ -36,6 +36,10 @@ WEIGHTS = ("gaussian", "orthogonal")
 HIGHEST = 40.0
 """A level l so far above ln phi'^2 of any activation that the exponent there is the leading one."""
 
+ROUNDING = 1e-13
+"""Nats per step. A leading exponent no larger is 0: that of orthogonal weights at the transition,
+where all others are, too."""
+
 
 @dataclass(frozen=True)
 class LyapunovSpectrum:
@@ -134,7 +138,7 @@ class LyapunovSpectrum:
     @cached_property
     def _neutral(self) -> float:
         """The level at which the exponent is 0; inf where none is positive."""
-        if self._rate(HIGHEST) <= 0.0:
+        if self._rate(HIGHEST) <= ROUNDING:
             return inf
         if self._rate(self.law.least) >= 0.0:
             return self.law.least

@@ -80,6 +80,16 @@ def test_linear_laws(g: float) -> None:
         assert cumulated(gaussian, gaussian.kaplan_yorke_dimension) == pytest.approx(0.0, abs=1e-9)
 
 
+@pytest.mark.parametrize("name", ["linear", "tanh", "sin"])
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+def test_at_the_transition_nothing_expands(name: str, weights: str) -> None:
+    """Exponents of 0, to rounding, are not positive; orthogonal weights have no others."""
+    spectrum = lyapunov_spectrum(name, weight_scale=1.0, weights=weights)
+    assert abs(spectrum.leading) < 1e-13
+    sums = (spectrum.unstable_fraction, spectrum.entropy_rate, spectrum.kaplan_yorke_dimension)
+    assert sums == (0, 0, 0)
+
+
 @pytest.mark.parametrize("slope", [1.0, 2.5])
 def test_relu(slope: float) -> None:
     """Half of the units are flat: lambda = 1/2 ln[(g a)^2 (1/2 - t)], -inf from t = 1/2 on."""
