@@ -18,6 +18,7 @@ NAMES = (
     "depth",
     "phase",
     "tied",
+    "spectrum",
     "batchnorm",
     "clipping",
     "remedies",

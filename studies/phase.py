@@ -23,6 +23,7 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 from .study import Study, named
+from .wide import wide_network
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -70,17 +71,12 @@ def complete(data: xr.Dataset, sweep: Sweep) -> xr.Dataset:
 
 def _theory(cell: Cell) -> tuple[float, ...]:
     """The values of `THEORY` at a cell; NaN where there is no theory."""
-    from .decay import LARGEST
-
-    spec, inputs = cell.spec, cell.sweep.inputs_name
-    plain = (spec.cell, spec.normalization, spec.skip, spec.branch) == ("rnn", "none", 0, 1)
-    known = spec.weights in ("gaussian", "uniform") and inputs in ("gaussian", "zero")
-    moderate = max(spec.slope, spec.weight_scale, spec.bias_scale, spec.input_scale) <= LARGEST
-    if not (plain and known and moderate) or any(spec.gate_bias.values()):
+    wide = wide_network(cell)
+    if wide is None or cell.spec.weights not in ("gaussian", "uniform"):
         return (nan,) * len(THEORY)
-    drive = spec.bias_scale**2 + (spec.input_scale**2 if inputs == "gaussian" else 0.0)
-    net = (spec.activation, spec.slope, drive)
-    return _mean_field_rate(*net, spec.weight_scale), *_lines(*net, cell.sweep.steps)
+    drive = wide["bias_scale"] ** 2 + wide["input_variance"]
+    net = (wide["activation"], wide["slope"], drive)
+    return _mean_field_rate(*net, wide["weight_scale"]), *_lines(*net, cell.sweep.steps)
 
 
 @cache  # planes differ by more than the theory knows of
