@@ -8,6 +8,7 @@ from .activation import activation_curve
 from .arguments import random_source
 from .clip import clip_coordinates
 from .dataset import versions
+from .eigenvalue import check_normalization
 from .errors import InputError, Shown
 from .layout import Wanted
 from .measure import measure, measure_block, sample, single_threaded_blas
@@ -27,6 +28,7 @@ __all__ = [
     "Wanted",
     "activation_curve",
     "available_cores",
+    "check_normalization",
     "clip_coordinates",
     "kernel_digest",
     "make_plan",

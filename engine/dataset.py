@@ -15,6 +15,7 @@ from ..kernels.cache import kernel_digest
 from ..kernels.cells import CELLS
 from .arguments import LOSSES
 from .clip import ClipArgument, clip_coordinates
+from .eigenvalue import visited_lags
 from .ensemble import Source
 from .keep import kept_variables
 from .products import product_variables
@@ -66,6 +67,7 @@ def results_dataset(
             block_ends(T, source.window.burn_in),
             {"units": "steps", "long_name": "lag at the end of the block"},
         ),
+        "visit": ("visit", visited_lags(T), {"units": "steps", "long_name": "lag of the step"}),
         "gate": list(cell.gates),
         "own_gate": list(cell.apart),
     }

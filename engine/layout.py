@@ -22,6 +22,7 @@ SWEEPS: dict[str, frozenset[str]] = {
     "weights": frozenset({"adjoint", "weights"}),
     "jacobian": frozenset({"jacobian"}),
     "lyapunov": frozenset({"lyapunov"}),
+    "eigenvalue": frozenset(),
 }
 """The sweeps behind each product, beside the forward sweep."""
 
@@ -62,6 +63,11 @@ class Wanted:
         """The sweeps to run after the forward sweep."""
         more = SWEEPS["weights"] if self.gradients else frozenset()
         return more.union(*(SWEEPS[name] for name in self.products))
+
+    @property
+    def linearisations(self) -> bool:
+        """Whether those of every network are wanted after its sweeps."""
+        return "eigenvalue" in self.products
 
 
 EXPONENT = "int32"
@@ -114,15 +120,16 @@ def layout(spec: NetworkSpec, window: Window, wanted: Wanted) -> dict[str, Field
     for name, fields in parts.items():
         if sweep_of.get(name, name) not in wanted.sweeps:
             parts[name] = {k: f._replace(shape=(0,) * len(f.shape)) for k, f in fields.items()}
-    return {"tape": _tape(size, wanted.states)} | parts
+    return {"tape": _tape(size, wanted)} | parts
 
 
-def _tape(s: Sizes, each: bool) -> Fields:
+def _tape(s: Sizes, wanted: Wanted) -> Fields:
     kept = s.T if s.norm else 0
+    each, linear = wanted.states, wanted.linearisations
     return {
         "net": Field((s.T, s.Q, s.B * s.n)),
-        "dz": Field((s.T, s.S, s.P, s.B * s.n)),
-        "ds": Field((s.T, s.S, s.S, s.B * s.n)),
+        "dz": Field((s.T, s.S, s.P, s.B * s.n), linear),
+        "ds": Field((s.T, s.S, s.S, s.B * s.n), linear),
         "state": Field((s.T + 1, s.S, s.B * s.n), each),
         "exponent": Field((s.T + 1,), each, dtype=EXPONENT),
         "normalised": Field((kept, s.Q, s.B * s.n)),

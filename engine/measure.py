@@ -25,6 +25,7 @@ from .arguments import (
 from .chunk import Run
 from .clip import ClipArgument, checked_clips, clipping
 from .dataset import result_variables, results_dataset
+from .eigenvalue import check_normalization
 from .ensemble import RandomSource, Source
 from .errors import InputError
 from .given import GivenSource, ensemble_dataset
@@ -74,7 +75,9 @@ def measure(
         Independent N(0, 1) numbers, nothing, or real sequences: network i reads the sequences
         i B, ..., i B + B - 1 (B = batch_size), counted round the array; its measured window is
         the first `steps` steps, and burn-in reads the end of the same sequence before them.
-    products : sequence of {"trajectory", "gradient", "weights", "jacobian", "lyapunov"}
+    products : sequence of str
+        Of ``trajectory``, ``gradient``, ``weights``, ``jacobian``, ``lyapunov``, ``eigenvalue``;
+        the last one for networks without a normalisation.
     burn_in : int, optional
         Forward steps before the measured window; ``rate`` leaves out as many first lags. Default
         steps // 10, 0 for ``tied=False``; for a given ensemble its own.
@@ -134,6 +137,7 @@ def measure(
     else:
         count = check_integer("networks", networks, 1, LARGEST_COUNT)
         source = random_source(spec, steps, seed, inputs, burn_in, loss)
+    check_normalization(source.spec, products)
     wanted = Wanted.of(products, keep, bool(clip), exponents)
     plan = make_plan(source.spec, source.window, wanted, workers)
     variables = result_variables(source, products, keep, clip).values()

@@ -18,6 +18,8 @@ from ..kernels.contract import Array
 from ..kernels.library import log_norms_kernel
 from .chunk import Run
 from .clip import VARIABLES as CLIP_VARIABLES
+from .eigenvalue import VARIABLES as EIGENVALUE_VARIABLES
+from .eigenvalue import eigenvalue, visited_lags
 from .ensemble import Source
 from .layout import Sizes, block_count
 from .spectrum import VARIABLES as SPECTRUM_VARIABLES
@@ -146,6 +148,7 @@ PRODUCTS: dict[str, Product] = {
         },
     ),
     "lyapunov": Product(lyapunov, SPECTRUM_VARIABLES),
+    "eigenvalue": Product(eigenvalue, EIGENVALUE_VARIABLES),
 }
 
 
@@ -166,6 +169,7 @@ def result_bytes(
     cell, size = CELLS[spec.cell], Sizes(spec, source.window)
     sizes = {"network": 1, "lag": T, "step": T, "norm": 2}
     sizes |= {"index": exponents or size.C * size.M, "block": block_count(size.counted)}
+    sizes["visit"] = len(visited_lags(T))
     sizes["direction"] = size.C * min(exponents or size.M, size.M)
     sizes |= {"sequence": B, "unit": n, "source": n, "feature": m, "gate": len(cell.gates)}
     sizes |= {"own_gate": len(cell.apart), "clip": clips}

@@ -38,6 +38,8 @@ def status_of(run: Run, results: Arrays) -> Array:
         largest = results["lyapunov_exponent"][:, 0]
         overflow |= ~(results["lyapunov_exponent"] < np.inf).all(axis=1)
         dead |= largest == -np.inf
+    if "log_step_radius" in results:
+        overflow |= ~(results["log_step_radius"] < np.inf).all(axis=1)
     codes = np.full(run.count, STATUS["ok"], np.int8)
     codes[dead] = STATUS["dead"]
     codes[overflow] = STATUS["overflow"]

@@ -21,6 +21,7 @@ from ..engine import (
     InputError,
     NetworkSpec,
     Wanted,
+    check_normalization,
     kernel_digest,
     make_plan,
     measure_block,
@@ -221,6 +222,8 @@ def check(sweep: Sweep, workers: int) -> int:
     InputError
         For the first cell that cannot be run.
     """
+    for cell in sweep.cells:
+        check_normalization(cell.spec, sweep.study.products)
     plans = [make_plan(c.spec, c.source().window, sweep.wanted, workers) for c in sweep.cells]
     if not plans:
         raise InputError("grid", dict(sweep.grid), "at least one value on every axis")
