@@ -19,6 +19,7 @@ NAMES = (
     "phase",
     "tied",
     "spectrum",
+    "eigenvalue",
     "batchnorm",
     "clipping",
     "remedies",

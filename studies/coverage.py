@@ -2,7 +2,7 @@
 
 One measurement is repeated with fresh seeds, a cell of the grid each, and the 95 % intervals of the
 rate that every study reports (of its mean, its standard deviation and its quantiles over networks)
-are compared with their exact distribution, `theory.rate_distributions`. Few layers and units make
+are compared with their exact distribution (`theory.rate_distributions`). Few layers and units make
 it skewed and long-tailed, ReLU's above all: there, intervals that rely on normal rates fail.
 
 Which of a layer's ReLU units are active is decided by independent fair coins, also as seen by the
@@ -18,7 +18,7 @@ from functools import cache
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
-from .study import Study, named
+from .study import Study, named, own_seed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,14 +54,7 @@ def fields(point: Mapping[str, Any]) -> dict[str, Any]:
 
 def seed(run: int, point: Mapping[str, Any]) -> int:
     """A seed of its own for each net and repetition of a run."""
-    import numpy as np
-
-    from ..engine.arguments import LARGEST_SEED
-    from ..engine.spec import check_integer
-
-    run = check_integer("seed", run, 0, LARGEST_SEED)
-    own = (tuple(NETS).index(point["net"]), point["repetition"])
-    return int(np.random.SeedSequence(run, spawn_key=own).generate_state(1, np.uint64)[0])
+    return own_seed(run, (tuple(NETS).index(point["net"]), point["repetition"]))
 
 
 def exact(cell: Cell) -> RateDistribution | None:

@@ -36,6 +36,17 @@ def the_seed(seed: int, point: Mapping[str, Any]) -> int:
     return seed
 
 
+def own_seed(run: int, key: tuple[int, ...]) -> int:
+    """A seed that belongs to a key of integers >= 0 and to the seed of a run."""
+    import numpy as np
+
+    from ..engine.arguments import LARGEST_SEED
+    from ..engine.spec import check_integer
+
+    run = check_integer("seed", run, 0, LARGEST_SEED)
+    return int(np.random.SeedSequence(run, spawn_key=key).generate_state(1, np.uint64)[0])
+
+
 def named(axis: str, name: Any, table: Mapping[str, T]) -> T:
     """What a table has under a name on a study's own axis; `InputError` for one it has not."""
     from ..engine import InputError
