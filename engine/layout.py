@@ -203,7 +203,7 @@ def _spectrum(s: Sizes, exponents: int | None) -> Fields:
         "basis": (3, M, length),
         "product": (s.R * size, width),
         "column": (3, size if s.norm else 0),
-        "diagonal": (2, width),
+        "diagonal": (3, width),
         "overlap": (LANES, width),
         "reflections": (min(M, width), M),
     }

@@ -11,6 +11,9 @@ from .chunk import Run
 from .layout import block_count
 from .variable import Arrays, Variable
 
+ROUNDING = 1e-12
+"""Exponents as small as this are neutral: the growth of a step is a product of rounded numbers."""
+
 
 def lyapunov(run: Run) -> Arrays:
     """Exponents in descending order, their errors, and what they say of the attractor.
@@ -35,7 +38,7 @@ def lyapunov(run: Run) -> Arrays:
         "lyapunov_exponent": exponents,
         "lyapunov_standard_error": np.take_along_axis(error, order, axis=1),
         "local_exponent": local,
-        **attractor(exponents, all_there=k == run.setting.frame.shape[0]),
+        **attractor(exponents, all_there=wanted >= groups * run.setting.frame.shape[0]),
         "orthonormalisation_interval": counted.sum() * groups / spectrum.report[:, 1],
         "worst_condition": spectrum.report[:, 0].copy(),
     }
@@ -77,6 +80,7 @@ def attractor(exponents: Array, all_there: bool) -> Arrays:
     not negative (Kaplan and Yorke 1979); the entropy rate the sum of the positive exponents, which
     is that of Kolmogorov and Sinai if Pesin's identity holds, else its upper bound (Ruelle 1978).
     """
+    exponents = np.where(np.abs(exponents) <= ROUNDING, 0.0, exponents)
     count, size = exponents.shape
     total = np.cumsum(exponents, axis=1)
     inside = (total >= 0).sum(axis=1)  # the sums rise, then fall: those >= 0 come first
@@ -119,6 +123,6 @@ VARIABLES = {
         _NETWORK, "steps", "mean number of steps between orthonormalisations"
     ),
     "worst_condition": Variable(
-        _NETWORK, "1", "largest |x_i| / R_ii of an interval: the loss of accuracy in units of eps"
+        _NETWORK, "1", "what the digits of the worst interval's growth were divided by"
     ),
 }

@@ -223,7 +223,7 @@ class Spectrum(NamedTuple):
     basis: Array  # (3, M, L): work space
     product: Array  # (R D n, width): work space; width is k in whole vectors
     column: Array  # (3, D n): work space; empty without a norm
-    diagonal: Array  # (2, width): work space
+    diagonal: Array  # (3, width): work space
     overlap: Array  # (vector, width): work space
     reflections: Array  # (min(M, width), M): work space
     swaps: Array  # (2, M), int32: work space

@@ -84,6 +84,36 @@ def orthogonality_loss(q, diagonal, total):
     return worst * real(2.0**MANTISSA_BITS)
 
 
+def equilibrate(frame, width, out):
+    """Out = the frame with every row divided by its largest entry."""
+    for r in range(frame.shape[0]):
+        largest = real(0.0)
+        for c in range(width):
+            largest = max(largest, abs(frame[r, c]))
+        for c in range(width):
+            out[r, c] = frame[r, c] / largest if largest > real(0.0) else real(0.0)
+
+
+def row_condition(equilibrated, kept, diagonal, overlap):
+    """What errors relative to the rows are multiplied by: Gram-Schmidt's loss without row sizes.
+
+    Parameters
+    ----------
+    equilibrated : (M, width)
+        Consumed.
+    kept : (width,)
+        R_ii of the frame; columns with 0 have been found to depend on earlier ones.
+    diagonal : (width,), overlap : (LANES, width)
+        Work space.
+    """
+    for r in range(equilibrated.shape[0]):
+        for c in range(kept.size):
+            if kept[c] == real(0.0):
+                equilibrated[r, c] = real(0.0)
+    gram_schmidt(equilibrated, diagonal, overlap)
+    return max(real(1.0), orthogonality_loss(equilibrated, diagonal, overlap[0]))
+
+
 def householder(frame, q, diagonal, reflections, swaps, overlap):
     """Reflections with pivoting of rows; columns that depend on earlier ones become zero.
 
@@ -105,8 +135,8 @@ def householder(frame, q, diagonal, reflections, swaps, overlap):
     Returns
     -------
     real
-        By how much the worst R_ii is smaller than the row it stands in was: what its digits are
-        divided by.
+        By how much the worst R_ii is smaller than the row it stands in was, the column that was
+        lost included.
     """
     rows, width = frame.shape[0], diagonal.size
     set_row_sizes(frame, width, q)

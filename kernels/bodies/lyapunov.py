@@ -17,7 +17,13 @@ from __future__ import annotations
 import numpy as np
 
 from ..math import exponent_of, power_of_two
-from ..orthonormalise import gram_schmidt, householder, orthogonality_loss
+from ..orthonormalise import (
+    equilibrate,
+    gram_schmidt,
+    householder,
+    orthogonality_loss,
+    row_condition,
+)
 from ..precision import real
 from ..targets.cpu import magnitude
 from .tangent import push
@@ -87,7 +93,9 @@ def advance(t, steps, c, here, pace, setting, network):
             mark_vanished(spectrum.basis[here], square)
         if careful:
             other = 3 - here - end
-            lost = orthonormalise_carefully(frame, spectrum.basis[other], spectrum)
+            lost = orthonormalise_carefully(
+                frame, spectrum.basis[other], spectrum.basis[here], spectrum
+            )
             end = other
             break
         gram_schmidt(frame, diagonal, spectrum.overlap)
@@ -131,15 +139,17 @@ def carry(t, span, c, here, setting, network):
     return source
 
 
-def orthonormalise_carefully(frame, q, spectrum):
+def orthonormalise_carefully(frame, q, spare, spectrum):
     """Householder's Q R, and its condition; all of R is NaN if the frame is not finite."""
     diagonal = spectrum.diagonal[1]
     total = real(0.0)
     for r in range(frame.shape[0]):
         total += magnitude(frame[r, : diagonal.size])
     if np.isfinite(total):
+        equilibrate(frame, diagonal.size, spare)
         work = spectrum.reflections, spectrum.swaps, spectrum.overlap
-        return householder(frame, q, diagonal, *work)
+        worst = householder(frame, q, diagonal, *work)
+        return max(worst, row_condition(spare, diagonal, spectrum.diagonal[2], spectrum.overlap))
     diagonal[:] = real(np.nan)
     q[:] = real(np.nan)
     return real(1.0)

@@ -84,8 +84,8 @@ def leaky_rate(
     activation : str
         Name of phi.
     leak : float
-        In [0, 0.9] or 1; 0 is the limit of continuous time. Between 0.9 and 1 the autocovariance
-        falls by too large a factor per step for the solution used here.
+        0, the limit of continuous time, in [0.01, 0.9], or 1. Between 0.9 and 1 the autocovariance
+        falls by too large a factor per step for the solution used here, below 0.01 by too little.
     slope, weight_scale, bias_scale
         As for `mean_field`.
 
@@ -98,11 +98,12 @@ def leaky_rate(
     Raises
     ------
     ValueError
-        As `mean_field`, for another leak, or where the variance of the state diverges.
+        As `mean_field`, for another leak, where the variance of the state diverges, or where no
+        solution is found: just above the onset of chaos, or units saturated beyond numbers.
     """
     _check_leak(leak)
-    if 0.9 < leak < 1.0:
-        raise ValueError(f"leak={leak} must be at most 0.9, or 1")
+    if 0.9 < leak < 1.0 or 0.0 < leak < 0.01:
+        raise ValueError(f"leak={leak} must be 0, in [0.01, 0.9], or 1")
     layer = Layer.of(activation, slope, weight_scale, bias_scale, 0.0)
     variance = stationary_variance(layer, None)
     if variance == inf:
@@ -112,9 +113,13 @@ def leaky_rate(
         return 0.5 * logarithm(chi)
     if not chi > 1.0 + 1e-9:
         return logarithm(1.0 - leak + leak * sqrt(chi)) / leak if leak else sqrt(chi) - 1.0
-    if leak == 0.0:
-        return _continuous_rate(layer, variance)
-    return _chaotic_rate(layer, leak, variance)
+    try:
+        if leak == 0.0:
+            return _continuous_rate(layer, variance)
+        return _chaotic_rate(layer, leak, variance)
+    except (IndexError, ValueError) as error:
+        scales = f"slope={slope}, weight_scale={weight_scale}, bias_scale={bias_scale}"
+        raise ValueError(f"no solution is found for {activation}, {scales}") from error
 
 
 def _chaotic_rate(layer: Layer, leak: float, largest: float) -> float:

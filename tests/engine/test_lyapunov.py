@@ -82,7 +82,7 @@ def test_orthogonal_weights(n: int, precision: str) -> None:
     data = measure(spec, networks=2, steps=500, inputs="zero", products=PRODUCT)
     atol = 1e-12 if precision == "float64" else 40 * float(np.finfo("f4").eps)
     np.testing.assert_allclose(data.lyapunov_exponent, np.log(1.1), rtol=0, atol=atol)
-    assert (data.orthonormalisation_interval > 20).all() and (data.worst_condition < 1.1).all()
+    assert (data.orthonormalisation_interval > 20).all() and (data.worst_condition < 1e3).all()
 
 
 @pytest.mark.parametrize("span", [1.0, 40.0, 300.0])
@@ -171,6 +171,51 @@ def test_against_arbitrary_precision(scale: float, steps: int) -> None:
     assert data.worst_condition < LIMIT
 
 
+def test_what_dies_down_within_an_interval_is_seen() -> None:
+    """Identity matrices, among them 20 of e^-69: ln 1e-30 * 20 / 1000 for all exponents.
+
+    The interval is 32 steps long when they come, and 1e-600 is zero.
+    """
+    spec = NetworkSpec(activation="linear", weights="identity", hidden_size=5, tied=False)
+    ensemble = sample(spec, 1, 1001, inputs="zero")
+    ensemble["W"][:, 210:230] *= 1e-30
+    data = measure(ensemble, products=PRODUCT)
+    assert data.status == STATUS["ok"]
+    np.testing.assert_allclose(data.lyapunov_exponent, 20 * np.log(1e-30) / 1000, rtol=1e-12)
+
+
+def test_columns_in_a_plane() -> None:
+    """W = Q T Q^T whose columns are nearly dependent though of no two: ln of the diagonal of T.
+
+    T = [[1, 1, 1], [0, 2 a, 1], [0, 0, a]] has the eigenvalues 1, 2 a, a and a condition of about
+    1 / a^2; its columns' lengths tell of 1 / a only.
+    """
+    turned = np.linalg.qr(np.random.default_rng(5).standard_normal((3, 3)))[0]
+    for a in (1e-3, 1e-5):
+        W = turned @ np.array([[1, 1, 1], [0, 2 * a, 1], [0, 0, a]]) @ turned.T
+        data = measure(linear([W], 400), burn_in=100, products=PRODUCT)
+        want = np.log(np.sort(np.abs(exact_eigenvalues(W)))[::-1])
+        found = data.lyapunov_exponent.values[0]
+        worst = data.worst_condition.item()
+        assert abs(found - want).max() <= 20 * worst * float(np.finfo(float).eps)
+        assert 0.1 < worst * a**2 < 1e3
+
+
+def exact_eigenvalues(W: np.ndarray) -> np.ndarray:
+    """In 60 digits; those of LAPACK are off by eps over the smallest one."""
+    with mp.workdps(60):
+        return np.array([complex(mu) for mu in mp.eig(mp.matrix(W.tolist()), right=False)])
+
+
+@pytest.mark.parametrize("fields", [{"weight_scale": 30.0}, {"gate_bias": {"output": 40.0}}])
+def test_a_step_that_is_too_much_is_told(fields: dict[str, Any]) -> None:
+    """Saturated LSTMs, whose h and c are parallel to rounding: not beneath `LIMIT`, and said so."""
+    spec = NetworkSpec(cell="lstm", hidden_size=6, **fields)
+    data = measure(spec, networks=4, steps=30, burn_in=0, products=PRODUCT)
+    assert (data.worst_condition > LIMIT).any()
+    assert (data.status == STATUS["ok"]).all()
+
+
 # Any architecture
 
 
@@ -209,8 +254,11 @@ def test_sequences_that_nothing_couples_are_one_spectrum() -> None:
         apart.append(measure(one, products=PRODUCT).lyapunov_exponent.values)
     want = -np.sort(-np.concatenate(apart, axis=1), axis=1)
     np.testing.assert_allclose(whole.lyapunov_exponent, want, rtol=1e-12, atol=1e-12)
-    some = measure(ensemble, products=PRODUCT, exponents=2)
-    assert some.lyapunov_exponent.shape == (2, 2)
+    for k in (2, 4, 5):  # of 12; from 4 on every sequence has all of its own
+        some = measure(ensemble, products=PRODUCT, exponents=k)
+        assert some.lyapunov_exponent.shape == (2, k)
+        positive = (want[:, :k] > 0).all(axis=1)
+        np.testing.assert_array_equal(np.isnan(some.unstable_count), positive)
 
 
 # Exponents of -inf, bad networks
@@ -284,6 +332,8 @@ def test_dimension_entropy_and_unstable_directions() -> None:
     np.testing.assert_allclose(found["kaplan_yorke_dimension"], [3.25, 0, 4, 2, np.nan])
     np.testing.assert_allclose(found["entropy_rate"], [0.4, 0, 1.0, 0.5, np.nan])
     np.testing.assert_allclose(found["unstable_count"], [2, 0, 4, 1, np.nan])
+    neutral = attractor(np.array([[1e-16, -1e-17, 0.0]]), all_there=True)
+    assert neutral["unstable_count"] == 0 and neutral["kaplan_yorke_dimension"] == 3
     some = attractor(rows[:, :2], all_there=False)
     np.testing.assert_allclose(some["kaplan_yorke_dimension"], [np.nan, 0, np.nan, np.nan, np.nan])
     np.testing.assert_allclose(some["entropy_rate"], [np.nan, 0, np.nan, 0.5, np.nan])
