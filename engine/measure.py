@@ -92,7 +92,8 @@ def measure(
         along the axis ``clip``: how much is clipped, the norm before and after, the angle.
     exponents : int, optional
         How many Lyapunov exponents the product ``lyapunov`` finds, the largest ones; default all.
-        A few are found in less time.
+        A few are found in less time. Their directions are random at first and need `burn_in` steps
+        to turn; all of them start from the unit vectors.
     device : {"cpu"}
     workers : int, optional
         Threads; default one per available core.

@@ -55,7 +55,8 @@ def kurtosis_sd_interval(
     trimmed mean there, which cannot be merged from parts; here the bias that normal values have is
     put right instead (G_2 of Joanes and Gill 1998), and Student's quantile stands in place of the
     normal one. Coverage comes to what it should be as values become many, the later the longer
-    their tails: see the study ``coverage``.
+    their tails: of exponentially distributed values 89 % for 64 and 94 % for 1024, where 95 % are
+    asked for. The study ``coverage`` says what it is for rates.
 
     Parameters
     ----------

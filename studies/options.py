@@ -58,16 +58,24 @@ def settle(study: Study, options: Options) -> Sweep:
         if options.steps is None:
             steps = int(inputs.shape[1])
     _check_chosen(study, grid, chosen)
+    count = _count("steps", steps, study.steps)
     return Sweep(
         study=study,
         base=base,
         grid={axis: tuple(values) for axis, values in grid.items()},
         networks=_count("networks", options.networks, study.networks),
-        steps=_count("steps", steps, study.steps),
+        steps=count,
         seed=_seed(options.seed),
         inputs=inputs,
-        burn_in=study.burn_in if options.burn_in is None else options.burn_in,
+        burn_in=_burn_in(options.burn_in, study.burn_in, count),
     )
+
+
+def _burn_in(chosen: int | None, usual: int | None, steps: int) -> int | None:
+    """The user's, or the study's as far as it fits into a shorter window."""
+    if chosen is not None or usual is None:
+        return chosen
+    return max(0, min(usual, steps - 2))
 
 
 def _override(

@@ -9,6 +9,10 @@ from .activations import Activation, Function, activation_named
 from .expectations import gaussian_expectation, gaussian_pair_expectation
 from .ranges import check_not_negative, check_positive
 
+STEEPEST = 1e12
+"""Gain of a unit up to which expectations are accurate; beyond, the width of a unit's slope is lost
+beside the variance."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -33,6 +37,10 @@ class Layer:
         check_not_negative(
             weight_scale=weight_scale, bias_scale=bias_scale, input_variance=input_variance
         )
+        if slope * weight_scale > STEEPEST:
+            raise ValueError(
+                f"slope * weight_scale = {slope * weight_scale:g} is over {STEEPEST:g}"
+            )
         drive = bias_scale**2 + input_variance
         return cls(activation_named(activation), slope, weight_scale**2, drive)
 

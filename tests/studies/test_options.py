@@ -275,3 +275,12 @@ def test_values_are_laid_out_on_the_grid():
     assert axes == ("gate_bias.hidden", "weight_scale")
     assert values.shape == (2, 2, 2)
     np.testing.assert_array_equal(values[1, 0], [1.0, 0.5])
+
+
+def test_burn_in_of_a_study_fits_into_a_short_window():
+    """A default that the user never gave is no reason to refuse the steps that he did."""
+    study = load_study("tied")
+    assert study.burn_in == 10
+    assert settle(study, Options(steps=5)).burn_in == 3
+    assert settle(study, Options(steps=50)).burn_in == 10
+    assert settle(study, Options(steps=5, burn_in=0)).burn_in == 0
