@@ -18,6 +18,9 @@ from .layer import Layer
 from .plain import stationary_variance
 from .scalars import find_root, logarithm
 
+SLOWEST = 0.01
+"""Smallest leak, but 0, whose chaos is forgotten within `ENDLESS` steps."""
+
 ENDLESS = 20_000
 """Lags on which the perturbation's correlation lives: it fades over the scale of a few paths."""
 
@@ -84,8 +87,9 @@ def leaky_rate(
     activation : str
         Name of phi.
     leak : float
-        0, the limit of continuous time, in [0.01, 0.9], or 1. Between 0.9 and 1 the autocovariance
-        falls by too large a factor per step for the solution used here, below 0.01 by too little.
+        In [0, 0.9] or 1; 0 is the limit of continuous time. Between 0.9 and 1 the autocovariance
+        falls by too large a factor per step for the solution used here; in chaos below 0.01, but
+        above 0, by too small a one.
     slope, weight_scale, bias_scale
         As for `mean_field`.
 
@@ -102,8 +106,8 @@ def leaky_rate(
         solution is found: just above the onset of chaos, or units saturated beyond numbers.
     """
     _check_leak(leak)
-    if 0.9 < leak < 1.0 or 0.0 < leak < 0.01:
-        raise ValueError(f"leak={leak} must be 0, in [0.01, 0.9], or 1")
+    if 0.9 < leak < 1.0:
+        raise ValueError(f"leak={leak} must be at most 0.9, or 1")
     layer = Layer.of(activation, slope, weight_scale, bias_scale, 0.0)
     variance = stationary_variance(layer, None)
     if variance == inf:
@@ -113,6 +117,8 @@ def leaky_rate(
         return 0.5 * logarithm(chi)
     if not chi > 1.0 + 1e-9:
         return logarithm(1.0 - leak + leak * sqrt(chi)) / leak if leak else sqrt(chi) - 1.0
+    if 0.0 < leak < SLOWEST:
+        raise ValueError(f"leak={leak} must be 0, or at least {SLOWEST}, in chaos")
     try:
         if leak == 0.0:
             return _continuous_rate(layer, variance)

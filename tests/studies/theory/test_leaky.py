@@ -109,6 +109,10 @@ def test_refusals() -> None:
             leaky_fixed_point_exponents(np.eye(2), leak)
     with pytest.raises(ValueError, match=r"leak=0.95 .*0.9, or 1"):
         leaky_rate("tanh", 0.95, weight_scale=2.0)
+    with pytest.raises(ValueError, match=r"leak=0.001 .* 0, or at least 0.01"):
+        leaky_rate("tanh", 0.001, weight_scale=2.0)
+    with pytest.raises(ValueError, match=r"no solution is found for sigmoid"):
+        leaky_rate("sigmoid", 0.5, weight_scale=10.2)
     with pytest.raises(ValueError, match=r"relu at weight_scale=2\.0 diverges"):
         leaky_rate("relu", 0.5, weight_scale=2.0)
 
