@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ..kernels.cells import CELLS
+from ..kernels.gram_schmidt import LANES
 from ..kernels.norms import BATCH, LAYER, NORMALIZATIONS
-from ..kernels.orthonormalise import LANES
 from .ensemble import Window
 from .spec import NetworkSpec
 

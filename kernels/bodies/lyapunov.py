@@ -16,16 +16,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..math import exponent_of, power_of_two
-from ..orthonormalise import (
-    equilibrate,
-    gram_schmidt,
-    householder,
-    orthogonality_loss,
-    row_condition,
-)
+from ..gram_schmidt import gram_schmidt, orthogonality_loss
+from ..householder import equilibrate, householder, row_condition
 from ..precision import real
 from ..targets.cpu import magnitude
+from .frame import accumulate, largest_ratio, mark_vanished, set_column_squares, set_frame
 from .tangent import push
 
 LIMIT = 1e8
@@ -38,11 +33,8 @@ SAFETY = 15.0
 LONGEST = 32
 """Steps of an interval at most; nothing is gained beyond."""
 
-SMALLEST, LARGEST = 2.0**-900, 2.0**900
-"""Squared lengths outside of these have lost digits, or are about to."""
-
 FARTHEST = 300.0
-"""|ln R_ii| of an interval at most, so that lengths stay between those."""
+"""|ln R_ii| of an interval at most, so that squares of lengths stay in range."""
 
 
 def lyapunov(setting, network):
@@ -155,53 +147,6 @@ def orthonormalise_carefully(frame, q, spare, spectrum):
     return real(1.0)
 
 
-def set_frame(source, out):
-    """The initial frame, beside columns of zeros."""
-    for r in range(out.shape[0]):
-        out[r] = real(0.0)
-        for c in range(source.shape[1]):
-            out[r, c] = source[r, c]
-
-
-def set_column_squares(frame, out):
-    """Squared lengths of the columns; infinite where one is too short to be squared."""
-    for c in range(out.size):
-        out[c] = real(0.0)
-    for r in range(frame.shape[0]):
-        row = frame[r]
-        for c in range(out.size):
-            out[c] += row[c] * row[c]
-    for c in range(out.size):
-        if out[c] < SMALLEST:
-            for r in range(frame.shape[0]):
-                if frame[r, c] != real(0.0):
-                    out[c] = real(np.inf)
-
-
-def mark_vanished(start, square):
-    """Make a column's square infinite if the column was not zero at the start and is now.
-
-    Over several steps it may have left the range; one step's zero is a zero.
-    """
-    for c in range(square.size):
-        if square[c] == real(0.0):
-            for r in range(start.shape[0]):
-                if start[r, c] != real(0.0):
-                    square[c] = real(np.inf)
-
-
-def largest_ratio(square, diagonal):
-    """The largest |x_i| / R_ii, at least 1; infinite if a number is not to be trusted."""
-    worst = real(1.0)
-    for c in range(square.size):
-        if square[c] != real(0.0):
-            left = diagonal[c] * diagonal[c]
-            if not (left > SMALLEST and square[c] < LARGEST):  # NaN, too
-                return real(np.inf)
-            worst = max(worst, square[c] / left)
-    return np.sqrt(worst)
-
-
 def strain(square, diagonal):
     """How near an interval came to the end of its accuracy, `LIMIT`, or of its range; a logarithm.
 
@@ -216,14 +161,3 @@ def strain(square, diagonal):
             farthest = max(farthest, left, real(1.0) / left)
     share = np.log(LIMIT) / (real(2.0) * FARTHEST)
     return max(np.log(ratio), share * np.log(farthest))
-
-
-def accumulate(diagonal, growth, exponent):
-    """Growth 2^exponent times R_ii; zero is final, and NaN."""
-    for c in range(growth.size):
-        product = growth[c] * diagonal[c]
-        if product > real(0.0):
-            k = exponent_of(product)
-            product *= power_of_two(-k)
-            exponent[c] += k
-        growth[c] = product

@@ -1,6 +1,6 @@
 """Orthonormal columns, as many as a vector has lanes, in vector instructions.
 
-The step of `orthonormalise` that is no product of matrices. A row of the panel is one vector: all
+The step of `gram_schmidt` that is no product of matrices. A row of the panel is one vector: all
 inner products with a column come out of one pass over the rows, without adding up lanes.
 """
 

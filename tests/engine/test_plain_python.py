@@ -20,7 +20,9 @@ def compare(spec: NetworkSpec, steps: int, loss: str, monkeypatch: pytest.Monkey
     compiled = measure(spec, **arguments)
     monkeypatch.setattr(chunk, "run_sweeps", plain.run_sweeps)
     slow = measure(spec, **arguments)
-    for name in set(compiled.data_vars) - {"log_singular_value"}:
+    # rounding errors, of which this is a measure, agree in their order of magnitude
+    assert abs(np.log(slow.worst_condition / compiled.worst_condition)).max() < np.log(100)
+    for name in set(compiled.data_vars) - {"log_singular_value", "worst_condition"}:
         # an orthonormalisation may cost eight digits, as many as `LIMIT` has
         error = 1e-11 if name not in VARIABLES else LIMIT * float(np.finfo(float).eps)
         np.testing.assert_allclose(slow[name], compiled[name], rtol=error, atol=error)

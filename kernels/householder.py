@@ -1,87 +1,22 @@
-"""Q R of a frame: columns that are tangent vectors, of which only Q and diag(R) are wanted.
+"""Q R of a frame that is close to singular: reflections with pivoting of rows.
 
-A frame is (M, width), and its rows may be longer; `width` is a multiple of `LANES`, columns that
-nobody asked for are zero, and zero columns stay zero. Two ways:
-
-* `gram_schmidt` for frames that are not close to singular, nearly all of it products of matrices.
-  R_ii has a relative error of eps times the condition of the columns, each divided by its length,
-  and Q is as far from orthogonal (Bjorck 1967; by blocks, Jalby and Philippe 1991).
-* `householder` for the rest. One step's Jacobian may have rows of any size, as the derivative of a
-  saturated unit is e^-100: with the largest entry of a column brought to the top, and rows whose
-  size is that of all their entries, the error of every row is relative to that row (Powell and
-  Reid 1969; Cox and Higham 1998, who pivot columns too; here their order is that of the exponents).
+One step's Jacobian may have rows of any size, as the derivative of a saturated unit is e^-100: with
+the largest entry of a column brought to the top, and rows whose size is that of all their entries,
+the error of every row is relative to that row (Powell and Reid 1969; Cox and Higham 1998, who pivot
+columns too; here their order is that of the exponents).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .precision import MANTISSA_BITS, real
-from .targets.cpu import multiply, orthonormalise_panel, scale
-from .targets.vectors import VECTOR_BYTES
-
-LANES = VECTOR_BYTES // 8
-"""Columns of a panel; frames are float64."""
+from .gram_schmidt import LANES, gram_schmidt, orthogonality_loss
+from .precision import real
+from .targets.cpu import multiply, scale
 
 NOISE = 2.0**-46
 """What is left of an entry counts as rounding error if it is smaller than this relative to its row,
 64 eps."""
-
-
-def gram_schmidt(frame, diagonal, overlap):
-    """Blocked modified Gram-Schmidt: each panel is taken out of all later columns at once.
-
-    Parameters
-    ----------
-    frame : (M, width)
-        Receives Q.
-    diagonal : (width,)
-        Receives R_ii.
-    overlap : (LANES, width)
-        Work space.
-    """
-    width = diagonal.size
-    for low in range(0, width, LANES):
-        high = low + LANES
-        panel, rest = frame[:, low:high], frame[:, high:width]
-        orthonormalise_panel(panel, diagonal[low:high])
-        if high < width:
-            found = overlap[:, high:]
-            for j in range(LANES):
-                overlap[j] = real(0.0)
-            multiply(panel.T, rest, found)
-            for j in range(LANES):
-                scale(overlap[j], real(-1.0))
-            multiply(panel, found, rest)
-
-
-def orthogonality_loss(q, diagonal, total):
-    """How far Q^T Q is from the identity, tried on the sum of all columns, in units of eps.
-
-    Gram-Schmidt loses orthogonality as it loses digits of R (Bjorck 1967): this is what the
-    condition of a frame really cost, whichever of its columns are nearly dependent.
-
-    Parameters
-    ----------
-    q : (M, width)
-    diagonal : (width,)
-        R_ii; columns with 0 are zero.
-    total : (width,)
-        Work space.
-    """
-    for c in range(total.size):
-        total[c] = real(0.0)
-    for r in range(q.shape[0]):
-        row, across = q[r], real(0.0)
-        for c in range(total.size):
-            across += row[c]
-        for c in range(total.size):
-            total[c] += across * row[c]
-    worst = real(0.0)
-    for c in range(total.size):
-        if diagonal[c] != real(0.0):
-            worst = max(worst, abs(total[c] - real(1.0)))
-    return worst * real(2.0**MANTISSA_BITS)
 
 
 def equilibrate(frame, width, out):
