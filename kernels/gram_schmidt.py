@@ -46,7 +46,7 @@ def gram_schmidt(frame, diagonal, overlap):
 
 
 def orthogonality_loss(q, diagonal, total):
-    """How far Q^T Q is from the identity, tried on the sum of all columns, in units of eps.
+    """How far Q^T Q is from the identity, tried on the sum of all columns, in eps; at least 1.
 
     Gram-Schmidt loses orthogonality as it loses digits of R (Bjorck 1967): this is what the
     condition of a frame really cost, whichever of its columns are nearly dependent.
@@ -71,4 +71,4 @@ def orthogonality_loss(q, diagonal, total):
     for c in range(total.size):
         if diagonal[c] != real(0.0):
             worst = max(worst, abs(total[c] - real(1.0)))
-    return worst * real(2.0**MANTISSA_BITS)
+    return max(real(1.0), worst * real(2.0**MANTISSA_BITS))

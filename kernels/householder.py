@@ -46,7 +46,7 @@ def row_condition(equilibrated, kept, diagonal, overlap):
             if kept[c] == real(0.0):
                 equilibrated[r, c] = real(0.0)
     gram_schmidt(equilibrated, diagonal, overlap)
-    return max(real(1.0), orthogonality_loss(equilibrated, diagonal, overlap[0]))
+    return orthogonality_loss(equilibrated, diagonal, overlap[0])
 
 
 def householder(frame, q, diagonal, reflections, swaps, overlap):
