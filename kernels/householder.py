@@ -14,9 +14,10 @@ from .gram_schmidt import LANES, gram_schmidt, orthogonality_loss
 from .precision import real
 from .targets.cpu import multiply, scale
 
-NOISE = 2.0**-46
+NOISE = 2.0**-43
 """What is left of an entry counts as rounding error if it is smaller than this relative to its row,
-64 eps."""
+512 eps: errors of an eps grow by the condition of the columns before. More, and a direction that a
+normalisation takes out comes back as noise."""
 
 
 def equilibrate(frame, width, out):
