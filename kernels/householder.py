@@ -16,8 +16,8 @@ from .targets.cpu import multiply, scale
 
 NOISE = 2.0**-43
 """What is left of an entry counts as rounding error if it is smaller than this relative to its row,
-512 eps: errors of an eps grow by the condition of the columns before. More, and a direction that a
-normalisation takes out comes back as noise."""
+512 eps: errors of an eps grow by the condition of the columns before. Were it 64 eps, directions
+that a normalisation takes out would come back as noise."""
 
 
 def equilibrate(frame, width, out):
