@@ -10,6 +10,8 @@ Q is as far from orthogonal (Bjorck 1967; by blocks, Jalby and Philippe 1991).
 
 from __future__ import annotations
 
+import numpy as np
+
 from .precision import MANTISSA_BITS, real
 from .targets.cpu import multiply, orthonormalise_panel, scale
 from .targets.vectors import VECTOR_BYTES
@@ -46,10 +48,11 @@ def gram_schmidt(frame, diagonal, overlap):
 
 
 def orthogonality_loss(q, diagonal, total):
-    """How far Q^T Q is from the identity, tried on the sum of all columns, in eps; at least 1.
+    """How far Q^T Q is from the identity, in eps; at least 1.
 
     Gram-Schmidt loses orthogonality as it loses digits of R (Bjorck 1967): this is what the
-    condition of a frame really cost, whichever of its columns are nearly dependent.
+    condition of a frame really cost, whichever of its columns are nearly dependent. It is tried on
+    one unit vector, (1, ..., 1) / sqrt(width).
 
     Parameters
     ----------
@@ -71,4 +74,5 @@ def orthogonality_loss(q, diagonal, total):
     for c in range(total.size):
         if diagonal[c] != real(0.0):
             worst = max(worst, abs(total[c] - real(1.0)))
-    return max(real(1.0), worst * real(2.0**MANTISSA_BITS))
+    worst *= real(2.0**MANTISSA_BITS) / np.sqrt(real(total.size))
+    return max(real(1.0), worst)
