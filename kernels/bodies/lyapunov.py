@@ -92,7 +92,8 @@ def advance(t, steps, c, here, pace, setting, network):
             break
         gram_schmidt(frame, diagonal, spectrum.overlap)
         lost = orthogonality_loss(frame, diagonal, spectrum.overlap[0])
-        if max(lost, largest_ratio(square, diagonal)) <= LIMIT:
+        lost = max(lost, largest_ratio(square, diagonal))
+        if lost <= LIMIT:
             break
         careful = span == 1
         span = max(1, span // 2)
