@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .catalogue import NAMES, load_study, load_toml
+from .catalogue import NAMES, load_study
 
 if TYPE_CHECKING:
     from .sweep import Sweep
@@ -144,6 +144,7 @@ def settled(arguments: argparse.Namespace) -> Sweep:
     """The sweep that the arguments of ``run`` ask for."""
     from ..engine import InputError
     from .options import Options, settle
+    from .own_sweep import load_toml
 
     name = arguments.study
     stored: dict[str, Any] = {}

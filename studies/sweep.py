@@ -106,6 +106,7 @@ class Sweep:
         return {
             "study": self.study.name,
             "products": list(self.study.products),
+            "exponents": self.study.exponents,
             "clip": dict(self.study.clip),
             "base": dict(self.base),
             "grid": {axis: list(values) for axis, values in self.grid.items()},

@@ -17,6 +17,10 @@ from gradhorizon.studies.cli import main
 SMALL = ("--networks", "8", "--steps", "12", "--set", "hidden_size=6")
 
 
+LEADING = 5e-3
+"""Nats per step. Over 200 steps, exponents found alone or with others still differ by as much."""
+
+
 def run(tmp_path, *arguments):
     return main(["run", *arguments, "--out", str(tmp_path / "out")])
 
@@ -157,6 +161,11 @@ def test_a_sweep_of_the_users_own(tmp_path):
         (("[spec]", "clip = 1\n[spec]"), "clip"),
         (("[spec]", "clip = {norm = 1}\n[spec]"), "weights"),
         (("[spec]", "clip = {norm = -1}\n[spec]"), "clip.norm"),
+        (("[spec]", "exponents = 2\n[spec]"), "lyapunov"),
+        (('"trajectory"]', '"lyapunov"]\nexponents = 0'), "exponents"),
+        (('"trajectory"]', '"lyapunov"]\nexponents = true'), "exponents"),
+        (('"trajectory"]', '"lyapunov"]\nexponents = 1.5'), "exponents"),
+        (('"trajectory"]', '"lyapunov", "jacobian"]\nexponents = 2'), "jacobian"),
     ],
 )
 def test_a_wrong_sweep_gets_one_line(change, named, tmp_path, capsys):
@@ -277,6 +286,27 @@ def test_an_axis_of_sizes_leaves_gaps_where_networks_have_fewer_exponents(tmp_pa
     assert (count == data.hidden_size).all()
     sizes = ("activation", "hidden_size", "weight_scale", "block", "direction")
     assert data.local_exponent_mean.dims == sizes
+
+
+def test_leading_exponents_in_a_sweep_of_the_users_own(tmp_path, capsys):
+    """Those of the whole spectrum (`LEADING` away at most), in a folder that is theirs alone."""
+    file = tmp_path / "mine.toml"
+    whole = SWEEP.replace('"gradient", "trajectory"', '"lyapunov"').replace("12", "200")
+    file.write_text(whole)
+    assert run(tmp_path, str(file)) == 0
+    every = xr.load_dataset(tmp_path / "out/results.nc")
+    assert every.lyapunov_exponent_mean.sizes["index"] == 6
+    file.write_text(whole.replace("[spec]", "exponents = 2\n[spec]"))
+    assert run(tmp_path, str(file)) == 2
+    assert "exponents = None" in one_line_of(capsys)
+    assert main(["run", str(file), "--out", str(tmp_path / "two")]) == 0
+    two = xr.load_dataset(tmp_path / "two/results.nc")
+    assert two.lyapunov_exponent_mean.sizes["index"] == 2
+    assert two.attrs["headline"] == "leading_exponent"
+    difference = two.lyapunov_exponent_mean - every.lyapunov_exponent_mean.isel(index=slice(2))
+    assert abs(difference).max() < LEADING
+    first = two.lyapunov_exponent_mean.isel(index=0)
+    np.testing.assert_allclose(two.leading_exponent_mean, first, rtol=1e-14)
 
 
 @pytest.mark.parametrize("arguments", [("run", "decay", "--netwroks", "3"), (), ("fly",)])
