@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .study import Study
+from .wide import is_moderate, is_plain, wide_network
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,10 +28,6 @@ THEORY = {
     ),
     "predicted_rate": ("nats per step", "1/2 ln(weight_scale^2 E f'^2) at the visited states"),
 }
-
-
-LARGEST = 1e100
-"""Beyond this the theory's squares leave float64."""
 
 
 def complete(data: xr.Dataset, sweep: Sweep) -> xr.Dataset:
@@ -58,25 +55,19 @@ def _theory(cell: Cell, visited: float) -> tuple[float, ...]:
 
     from .theory import certified_rate, derivative_bound, mean_field
 
-    spec, inputs = cell.spec, cell.sweep.inputs
+    spec, wide = cell.spec, wide_network(cell)
     if spec.cell != "rnn":  # has other derivatives than that of the activation
         return nan, nan, nan, nan
     bound = derivative_bound(spec.activation, spec.slope)
-    if (spec.normalization, spec.skip, spec.branch) != ("none", 0, 1) or spec.weights == "pytorch":
+    if not is_plain(spec) or spec.weights == "pytorch":
         return nan, bound, nan, nan
     measured = visited > 0 and spec.weight_scale > 0
     predicted = log(spec.weight_scale) + 0.5 * log(visited) if measured else -inf
-    if spec.weights not in ("gaussian", "uniform"):
+    if spec.weights not in ("gaussian", "uniform") or not is_moderate(spec):
         return nan, bound, nan, predicted
-    scales = {"slope": spec.slope, "weight_scale": spec.weight_scale}
-    if max(spec.slope, spec.weight_scale, spec.bias_scale, spec.input_scale) > LARGEST:
-        return nan, bound, nan, predicted
-    certified = certified_rate(spec.activation, **scales)
-    if any(spec.gate_bias.values()) or not isinstance(inputs, str):
-        return nan, bound, certified, predicted
-    drive = spec.input_scale**2 if inputs == "gaussian" else 0.0
-    theory = mean_field(spec.activation, bias_scale=spec.bias_scale, input_variance=drive, **scales)
-    return theory.rate, bound, certified, predicted
+    certified = certified_rate(spec.activation, slope=spec.slope, weight_scale=spec.weight_scale)
+    rate = nan if wide is None else mean_field(**wide).rate
+    return rate, bound, certified, predicted
 
 
 def figure(data: xr.Dataset) -> Figure:

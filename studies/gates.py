@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .study import Study, named
+from .wide import is_bare
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -69,7 +70,7 @@ def _fixed_point_rate(cell: Cell) -> float:
 
     spec = cell.spec
     pytorch = spec.weights == "pytorch"
-    plain = spec.tied and (spec.skip, spec.branch, spec.normalization) == (0, 1, "none")
+    plain = spec.tied and is_bare(spec)
     known = pytorch or (spec.weights == "gaussian" and spec.bias_scale == 0)
     moved = any(spec.gate_bias.get(gate) for gate in ("cell", "candidate"))
     if not plain or not known or moved:

@@ -22,6 +22,7 @@ from functools import cache
 from math import nan
 from typing import TYPE_CHECKING, Any
 
+from .crossing import first_rise
 from .study import Study, named
 from .wide import wide_network
 
@@ -142,31 +143,6 @@ def _crossings(data: xr.Dataset) -> dict[str, xr.DataArray]:
         ).assign_attrs(units="1", long_name=text)
         for name, (source, text) in ends.items()
     }
-
-
-def first_rise(x: Any, y: Any) -> float:
-    """Where y, on straight lines between its points, first rises through 0; NaN for nowhere.
-
-    Parameters
-    ----------
-    x : ndarray, shape (n,)
-        Ascending.
-    y : ndarray, shape (n,)
-        Points that are NaN are left out.
-
-    Returns
-    -------
-    float
-    """
-    import numpy as np
-
-    there = np.isfinite(y)
-    x, y = x[there], y[there]
-    rises = np.flatnonzero((y[:-1] < 0) & (y[1:] >= 0))
-    if not rises.size:
-        return nan
-    k = rises[0]
-    return float(x[k] - y[k] * (x[k + 1] - x[k]) / (y[k + 1] - y[k]))
 
 
 def figure(data: xr.Dataset) -> Figure:

@@ -24,7 +24,9 @@ from collections.abc import Mapping
 from math import nan
 from typing import TYPE_CHECKING, Any
 
+from .crossing import first_rise
 from .study import Study, named
+from .wide import is_plain, wide_network
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -98,24 +100,19 @@ def _theory(cell: Cell) -> Any:
     """The values of `THEORY` by lag, were the weights fresh; NaN where there is no theory."""
     import numpy as np
 
-    from .decay import LARGEST
     from .theory import gaussian_product_exponents, mean_field
 
-    spec, inputs, steps = cell.spec, cell.sweep.inputs_name, cell.sweep.steps
-    lag, found = np.arange(steps), np.full((3, steps), nan)
-    plain = (spec.cell, spec.normalization, spec.skip, spec.branch) == ("rnn", "none", 0, 1)
-    scales = {"slope": spec.slope, "weight_scale": spec.weight_scale}
-    moderate = max(spec.slope, spec.bias_scale, spec.input_scale) <= LARGEST
-    if not (plain and moderate and spec.weights == "gaussian"):
+    spec, lag = cell.spec, np.arange(cell.sweep.steps)
+    found = np.full((3, lag.size), nan)
+    if not is_plain(spec) or spec.weights != "gaussian":
         return found
     if spec.activation == "linear" and spec.batch_size == 1:
         law = gaussian_product_exponents(spec.hidden_size, spec.slope * spec.weight_scale)
         found[0] = lag * law.exponent[0]
         found[1] = np.sqrt(lag * law.step_variance[0])
-    if not any(spec.gate_bias.values()) and inputs in ("gaussian", "zero"):
-        drive = spec.input_scale**2 if inputs == "gaussian" else 0.0
-        options = {"bias_scale": spec.bias_scale, "input_variance": drive}
-        found[2] = lag * mean_field(spec.activation, **scales, **options).rate
+    wide = wide_network(cell)
+    if wide is not None:
+        found[2] = lag * mean_field(**wide).rate
     return found
 
 
@@ -135,8 +132,9 @@ def spread(data: xr.Dataset) -> xr.Dataset:
             return nan
         return float(np.polyfit(sizes, np.log(lags), 1)[0])
 
+    above, at = data.log_gradient_sd - SPREAD, data.lag.values
     lag = xr.apply_ufunc(
-        _first_lag, data.log_gradient_sd, input_core_dims=[["lag"]], vectorize=True
+        lambda sd: first_rise(at, sd), above, input_core_dims=[["lag"]], vectorize=True
     )
     exponent = xr.apply_ufunc(power, lag, input_core_dims=[["hidden_size"]], vectorize=True)
     where = f"lag at which log_gradient has a standard deviation of {SPREAD:g} over networks"
@@ -144,17 +142,6 @@ def spread(data: xr.Dataset) -> xr.Dataset:
         spread_lag=lag.assign_attrs(units="steps", long_name=where),
         spread_exponent=exponent.assign_attrs(units="1", long_name=f"power of N of the {where}"),
     )
-
-
-def _first_lag(sd: Any) -> float:
-    """Where a curve over the lags first reaches `SPREAD`, on straight lines between lags."""
-    import numpy as np
-
-    reached = np.flatnonzero(sd >= SPREAD)
-    if not reached.size:
-        return nan
-    k = reached[0]  # at lag 0 the spread is 0
-    return float(k - (sd[k] - SPREAD) / (sd[k] - sd[k - 1]))
 
 
 def figure(data: xr.Dataset) -> Figure:

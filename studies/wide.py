@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .decay import LARGEST
-
 if TYPE_CHECKING:
+    from ..engine import NetworkSpec
     from .sweep import Cell
+
+LARGEST = 1e100
+"""Scale beyond which the theory's squares leave float64."""
+
+
+def is_bare(spec: NetworkSpec) -> bool:
+    """Whether a cell stands alone, h' = f(net): nothing skips it, nothing normalises net."""
+    return (spec.skip, spec.branch, spec.normalization) == (0, 1, "none")
+
+
+def is_plain(spec: NetworkSpec) -> bool:
+    """Whether networks are h' = phi(W h + U x + b), of which the theory of wide networks is."""
+    return spec.cell == "rnn" and is_bare(spec)
+
+
+def is_moderate(spec: NetworkSpec) -> bool:
+    """Whether the theory can compute with all scales of a network."""
+    return max(spec.slope, spec.weight_scale, spec.bias_scale, spec.input_scale) <= LARGEST
 
 
 def wide_network(cell: Cell) -> dict[str, Any] | None:
@@ -17,9 +34,7 @@ def wide_network(cell: Cell) -> dict[str, Any] | None:
     weights it holds for is left to the caller.
     """
     spec, inputs = cell.spec, cell.sweep.inputs_name
-    plain = (spec.cell, spec.normalization, spec.skip, spec.branch) == ("rnn", "none", 0, 1)
-    moderate = max(spec.slope, spec.weight_scale, spec.bias_scale, spec.input_scale) <= LARGEST
-    known = plain and moderate and inputs in ("gaussian", "zero")
+    known = is_plain(spec) and is_moderate(spec) and inputs in ("gaussian", "zero")
     if not known or any(spec.gate_bias.values()):
         return None
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isnan, nan, sqrt
+from math import isnan, sqrt
 
 import numpy as np
 import pytest
@@ -84,24 +84,6 @@ def test_without_a_bound_there_is_no_upper_line(activation, drive):
 def test_a_depth_that_no_weight_scale_brings_down():
     """In a chain of two steps 6 xi_c is never so short: tanh with a drive keeps its depth."""
     assert isnan(phase._lines("tanh", 1.0, 1.0, 2)[2])
-
-
-@pytest.mark.parametrize(
-    ("y", "expected"),
-    [
-        ([-1, 1, 3, 5], 0.5),
-        ([-1, nan, 1, 5], 1.0),  # across a gap
-        ([-3, -1, 0, 1], 2.0),
-        ([-1, 1, -1, 1], 0.5),  # the first
-        ([1, -1, -1, 1], 2.5),  # the first rise
-        ([1, 1, 1, 1], nan),
-        ([-1, -1, -1, -1], nan),
-        ([nan] * 4, nan),
-    ],
-)
-def test_where_a_curve_first_rises_through_zero(y, expected):
-    found = phase.first_rise(np.arange(4.0), np.array(y, dtype=float))
-    assert found == pytest.approx(expected, nan_ok=True)
 
 
 @pytest.mark.parametrize(
