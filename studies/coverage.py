@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
+    from ..engine import NetworkSpec
     from .sweep import Cell, Sweep
     from .theory import RateDistribution
 
@@ -32,6 +33,18 @@ NETS: dict[str, dict[str, Any]] = {
     "relu": {"activation": "relu", "weight_scale": sqrt(2.0)},
 }
 """ReLU with the weights of He et al. 2015."""
+
+KNOWN: dict[str, Any] = {
+    "cell": "rnn",
+    "tied": False,
+    "weights": "gaussian",
+    "bias_scale": 0.0,
+    "skip": 0.0,
+    "branch": 1.0,
+    "normalization": "none",
+    "batch_size": 1,
+}
+"""Fields of the nets whose rate has an exactly known distribution, beside their activation."""
 
 REPETITIONS = 1000
 CONFIDENCE = 0.95
@@ -57,14 +70,30 @@ def seed(run: int, point: Mapping[str, Any]) -> int:
     return own_seed(run, (tuple(NETS).index(point["net"]), point["repetition"]))
 
 
-def exact(cell: Cell) -> RateDistribution | None:
-    """The distribution of the rate in a cell; None where it is not known exactly."""
+def check(spec: NetworkSpec) -> None:
+    """Refuse a network whose rate has no exactly known distribution.
+
+    Raises
+    ------
+    InputError
+        Naming the field, its value and what is allowed.
+    """
+    from ..engine import InputError
+
+    why = "the distribution of the rate is known exactly for no other"
+    for name, value in KNOWN.items():
+        if getattr(spec, name) != value:
+            raise InputError(name, getattr(spec, name), f"{value!r}: {why}")
+    if spec.weight_scale == 0:
+        raise InputError("weight_scale", spec.weight_scale, "a number > 0, as no gradient is left")
+    for gate, bias in spec.gate_bias.items():
+        if bias != 0:
+            raise InputError(f"gate_bias.{gate}", bias, f"0.0: {why}")
+
+
+def exact(cell: Cell) -> RateDistribution:
+    """The distribution of the rate in a cell."""
     spec, window = cell.spec, cell.source().window
-    plain = (spec.cell, spec.skip, spec.branch, spec.normalization) == ("rnn", 0, 1, "none")
-    gaussian = spec.weights == "gaussian" and spec.weight_scale > 0 and not spec.tied
-    unbiased = not any(spec.gate_bias.values()) and spec.bias_scale == 0
-    if not (plain and gaussian and unbiased and spec.batch_size == 1):
-        return None
     layers = window.steps - 1 - window.burn_in
     return _distribution(spec.activation, spec.hidden_size, layers, spec.weight_scale * spec.slope)
 
@@ -84,24 +113,20 @@ def statistics() -> list[str]:
 
 
 @cache
-def _truth(law: RateDistribution | None) -> Any:
-    """Mean, standard deviation and quantiles; NaN where the distribution is not known."""
+def _truth(law: RateDistribution) -> Any:
+    """Mean, standard deviation and quantiles."""
     import numpy as np
 
     from .summary import QUANTILES
 
-    if law is None:
-        return np.full(len(statistics()), np.nan)
     return np.array([law.mean, law.sd, *law.quantile(QUANTILES)])
 
 
 @cache
-def _curve(law: RateDistribution | None) -> Any:
+def _curve(law: RateDistribution) -> Any:
     """Rates and the exact density there, shape (2, POINTS)."""
     import numpy as np
 
-    if law is None:
-        return np.full((2, POINTS), np.nan)
     ends = law.quantile([EDGE, 1 - EDGE])
     rate = np.linspace(ends[0], ends[1], POINTS)
     return np.stack([rate, law.density(rate)])
@@ -170,7 +195,7 @@ def _shares(name: str, interval: list[xr.DataArray], truth: xr.DataArray) -> dic
 
     low, high = interval
     covers = ((low <= truth) & (truth <= high)).sum("repetition")
-    known = (low.notnull() & truth.notnull()).sum("repetition")
+    known = low.notnull().sum("repetition")
     ends = wilson_interval(covers, known, CONFIDENCE)
     what = "the chi-squared interval of the sd" if name != "coverage" else "the interval"
     text = f"share of repetitions in which {what} covers the truth"
@@ -198,6 +223,7 @@ STUDY = Study(
     grid={"net": tuple(NETS), "repetition": tuple(range(REPETITIONS))},
     base={"tied": False, "hidden_size": 16, "input_size": 1},
     fields=fields,
+    check=check,
     seed=seed,
     steps=5,
     inputs="zero",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-    from ..engine import Variable
+    from ..engine import NetworkSpec, Variable
     from .sweep import Sweep
 
 T = TypeVar("T")
@@ -29,6 +29,10 @@ def nothing_added(data: xr.Dataset, sweep: Sweep) -> xr.Dataset:
 def the_point(point: Mapping[str, Any]) -> Mapping[str, Any]:
     """The axes of the grid are fields of `NetworkSpec` themselves."""
     return point
+
+
+def nothing_refused(spec: NetworkSpec) -> None:
+    """Any network can be measured."""
 
 
 def the_seed(seed: int, point: Mapping[str, Any]) -> int:
@@ -76,6 +80,9 @@ class Study:
     fields : callable
         From a point of the grid to fields of `NetworkSpec`. A study with axes of its own translates
         them here, and raises `InputError` for a value that it does not know.
+    check : callable
+        Raises `InputError` for a specification, after the user's changes, to which the study has
+        nothing to say.
     seed : callable
         From the run's seed and a point of the grid to the seed of the networks there.
     products : tuple of str
@@ -110,6 +117,7 @@ class Study:
     grid: Mapping[str, tuple[Any, ...]]
     base: Mapping[str, Any] = field(default_factory=dict)
     fields: Callable[[Mapping[str, Any]], Mapping[str, Any]] = the_point
+    check: Callable[[NetworkSpec], None] = nothing_refused
     seed: Callable[[int, Mapping[str, Any]], int] = the_seed
     products: tuple[str, ...] = ("gradient",)
     exponents: int | None = None

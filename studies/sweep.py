@@ -225,6 +225,7 @@ def check(sweep: Sweep, workers: int) -> int:
     """
     for cell in sweep.cells:
         check_normalization(cell.spec, sweep.study.products)
+        sweep.study.check(cell.spec)
     plans = [make_plan(c.spec, c.source().window, sweep.wanted, workers) for c in sweep.cells]
     if not plans:
         raise InputError("grid", dict(sweep.grid), "at least one value on every axis")

@@ -8,6 +8,7 @@ import xarray as xr
 
 from gradhorizon.engine import InputError
 from gradhorizon.studies import coverage
+from gradhorizon.studies.cli import main
 from gradhorizon.studies.run import report
 from gradhorizon.studies.statistics import Moments
 
@@ -70,26 +71,36 @@ def test_the_table_shows_the_coverage(data):
     assert f"{data.coverage.sel(net='relu').min():.4f}" in lines[2]
 
 
+@pytest.mark.parametrize("override", ["hidden_size=3", "precision=float32", "slope=2"])
+def test_where_the_distribution_is_known(cells, override):
+    for cell in cells("coverage", "repetition=0", override):
+        coverage.check(cell.spec)
+        assert np.isfinite(coverage.exact(cell).mean)
+
+
 @pytest.mark.parametrize(
-    ("overrides", "known"),
+    ("override", "message"),
     [
-        ((), True),
-        (("hidden_size=3",), True),
-        (("precision=float32",), True),
-        (("slope=2",), True),
-        (("tied=true",), False),
-        (("skip=1",), False),
-        (("branch=2",), False),
-        (("bias_scale=0.1",), False),
-        (("gate_bias.hidden=1",), False),
-        (("weights=orthogonal",), False),
-        (("batch_size=2",), False),
-        (("normalization=layer",), False),
+        ("tied=true", "tied: True is not allowed; allowed: False: "),
+        ("skip=1", "skip: 1.0 is not allowed; allowed: 0.0: "),
+        ("branch=2", "branch: 2.0 is not allowed; allowed: 1.0: "),
+        ("bias_scale=0,0.1", "bias_scale: 0.1 is not allowed; allowed: 0.0: "),
+        ("gate_bias.hidden=1", "gate_bias.hidden: 1.0 is not allowed; allowed: 0.0: "),
+        ("weights=orthogonal", "weights: 'orthogonal' is not allowed; allowed: 'gaussian': "),
+        ("weight_scale=0", "weight_scale: 0.0 is not allowed; allowed: a number > 0, "),
+        ("batch_size=2", "batch_size: 2 is not allowed; allowed: 1: "),
+        ("normalization=layer", "normalization: 'layer' is not allowed; allowed: 'none': "),
     ],
 )
-def test_where_the_distribution_is_known(cells, overrides, known):
-    for cell in cells("coverage", "repetition=0", *overrides):
-        assert (coverage.exact(cell) is not None) == known
+def test_networks_without_a_known_truth_are_refused(override, message, tmp_path, capsys):
+    """Before one is measured, in one line."""
+    out = tmp_path / "out"
+    sets = ("--set", "net=linear", "--set", "repetition=0", "--set", override)
+    assert main(["run", "coverage", *sets, "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"gradhorizon: {message}")
+    assert error.count("\n") == 1
+    assert not out.exists()
 
 
 def test_slope_and_burn_in_change_the_distribution_as_they_change_the_rate(results):
@@ -98,12 +109,6 @@ def test_slope_and_burn_in_change_the_distribution_as_they_change_the_rate(resul
     data = results("coverage", few, "slope=3", networks=128, steps=8, burn_in=4)
     assert (data.exact_statistic.sel(statistic="mean") > 0.9).all()
     assert (data.coverage.sel(statistic=["mean", "quantile 0.5"]) > 0.95 - 4 * 0.0272).all()
-
-
-def test_without_an_exact_distribution_nothing_is_counted(results):
-    data = results("coverage", "repetition=0,1", "tied=true", networks=8)
-    assert data.coverage.isnull().all()
-    assert data.exact_density.isnull().all()
 
 
 @pytest.mark.parametrize("repetition", [-1, 0.5, True, "first"])
