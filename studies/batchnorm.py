@@ -98,7 +98,7 @@ def figure(data: xr.Dataset) -> Figure:
     letter(axes.ravel(), titles)
     handles, labels = axes[-1, 1].get_legend_handles_labels()
     result.legend(handles, labels, loc="outside upper center", ncols=4)
-    provenance_line(result, data)
+    provenance_line(result, data, [ARRANGEMENTS[a] for a in rows for _ in axes[0]])
     return result
 
 

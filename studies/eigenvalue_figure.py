@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .eigenvalue import ABOVE, DIAGONAL, UNITS
+from .eigenvalue import ABOVE, DIAGONAL, NETS, UNITS
 from .figures import WIDTH, held, letter, number_ticks, provenance_line, style
 
 NAMES = {
@@ -50,7 +50,7 @@ def draw(data: xr.Dataset) -> Figure:
     letter([*axes.ravel(), total, transient], titles)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=6.5)
-    provenance_line(figure, data)
+    provenance_line(figure, data, [NETS[name] for name in nets] * len(axes))
     return figure
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import matplotlib as mpl
@@ -87,19 +89,48 @@ def rendered(data: xr.Dataset) -> dict[str, bytes]:
     return {"png": png.getvalue(), "svg": svg.getvalue()}
 
 
-def provenance_line(figure: Figure, data: xr.Dataset) -> None:
-    """Write under the figure what was computed."""
+def provenance_line(
+    figure: Figure, data: xr.Dataset, panels: Iterable[Mapping[str, Any]] = ()
+) -> None:
+    """Write under the figure what was computed.
+
+    Parameters
+    ----------
+    figure : Figure
+    data : xarray.Dataset
+        Results, as `held` returns them.
+    panels : iterable of mapping, optional
+        Fields of the networks of each panel, in the order of the letters: they tell where the
+        inputs have scale 0.
+    """
     attributes = data.attrs
     base = json.loads(attributes.get("held_base", attributes["base"]))
     size = "" if "hidden_size" in data.dims else f"n = {base.get('hidden_size', 64)}, "
     notes = f", {attributes['held']}" if attributes.get("held") else ""
-    inputs = attributes["inputs"].split(")")[0].replace("array (", "from a file (")
     text = (
         f"{attributes['study']}: {size}{attributes['networks']} networks per point, "
-        f"{attributes['steps']} steps, inputs {inputs}{')' if '(' in inputs else ''}, "
+        f"{attributes['steps']} steps, inputs {_inputs(attributes['inputs'], base, panels)}, "
         f"seed {attributes['seed']}{notes}"
     )
     figure.supxlabel(text, fontsize=6, color="#555555", x=0.99, ha="right")
+
+
+def _inputs(name: str, base: Mapping[str, Any], panels: Iterable[Mapping[str, Any]]) -> str:
+    """The inputs of the networks, panel by panel where these differ."""
+    driven = [{**base, **fields}.get("input_scale") != 0 for fields in panels or [{}]]
+    kind = name.split(")")[0].replace("array (", "from a file (") + (")" if "(" in name else "")
+    if not any(driven):
+        return "none"
+    if kind == "zero" or all(driven):
+        return kind
+    return f"{kind} in {_letters(driven)}, none in {_letters([not one for one in driven])}"
+
+
+def _letters(chosen: Iterable[bool]) -> str:
+    """The letters of panels, of neighbours the first and the last: ``(a)-(c), (e)``."""
+    runs = [[k for k, _ in run] for one, run in groupby(enumerate(chosen), itemgetter(1)) if one]
+    ends = [sorted({f"({chr(97 + k)})" for k in (run[0], run[-1])}) for run in runs]
+    return ", ".join("-".join(pair) for pair in ends)
 
 
 def letter(axes: Iterable[Axes], titles: Iterable[str]) -> None:

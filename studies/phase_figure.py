@@ -49,7 +49,7 @@ def draw(data: xr.Dataset) -> Figure:
     )
     bar.set_label("gradient rate (nats per step): blue vanishes, red explodes")
     _legend(figure, axes[0], data)
-    provenance_line(figure, data)
+    provenance_line(figure, data, [PLANES[name][1] for name in planes])
     return figure
 
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .figures import WIDTH, held, letter, number_ticks, provenance_line, style
+from .spectrum import NETS
 
 SHOWN = 3.0
 """Weight scale whose spectra are drawn, or the nearest there is."""
@@ -48,7 +49,7 @@ def draw(data: xr.Dataset) -> Figure:
     for ax, text in zip(axes[-1], ("place i / N", *["weight scale $\\sigma_w$"] * 2), strict=True):
         ax.set_xlabel(text)
     _legend(figure, axes[0, 0], data)
-    provenance_line(figure, data)
+    provenance_line(figure, data, [NETS[name] for name in nets for _ in axes[0]])
     return figure
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from .figures import WIDTH, held, letter, provenance_line, style
@@ -15,10 +16,12 @@ from .tied import NETS, RESOLVED, SPREAD
 ARRANGEMENTS = {True: "tied", False: "fresh weights"}
 NAMES = {"linear": "linear", "tanh": "tanh, no input", "tanh driven": "tanh, inputs"}
 GREY = "#555555"
-EXACT: Any = {"color": "black", "ls": ":", "lw": 1.1, "zorder": 3}
+DARK: Any = {"mfc": "white", "markersize": 3.2, "mew": 0.7}
+"""The markers of theory, whose lines have the colours of the sizes, darker."""
+EXACT: Any = {"color": "black", "ls": ":", "lw": 1.2, "zorder": 3, **DARK}
 ANNEALED: Any = {"ls": "--", "lw": 1.2}
 BEYOND: Any = {"ls": "-.", "lw": 0.5}
-WIDE: Any = {"color": "black", "ls": (0, (1, 3)), "lw": 0.7, "zorder": 1}
+WIDE: Any = {"color": "black", "ls": (0, (8, 2)), "lw": 0.7, "zorder": 2, **DARK}
 
 
 def draw(data: xr.Dataset) -> Figure:
@@ -45,17 +48,28 @@ def draw(data: xr.Dataset) -> Figure:
     for ax in axes[-1]:
         ax.set_xlabel("lag $/ \\sqrt{N}$")
     _legend(figure, axes[0, 0], data)
-    provenance_line(figure, data)
+    provenance_line(figure, data, [NETS[name] for name in nets for _ in range(columns)])
     return figure
 
 
 def _curves(data: xr.Dataset) -> Any:
-    """Each size with its colour, the lags over sqrt N, and the results up to the shortest reach."""
+    """Each size with its style, the lags over sqrt N, and the results up to the shortest reach."""
     end = (data.sizes["lag"] - 1) / np.sqrt(data.hidden_size.values.max())
     for k, size in enumerate(data.hidden_size.values):
         x = data.lag.values / np.sqrt(size)
         shown = x <= end
-        yield style(k)["color"], x[shown], data.sel(hidden_size=size).isel(lag=shown)
+        yield style(k), x[shown], data.sel(hidden_size=size).isel(lag=shown)
+
+
+def _theory(look: Any, k: int, points: int) -> Any:
+    """Colour of a theory of the k-th size, and its marker, once, where those of others are not."""
+    start = int(points * (0.45 + 0.14 * (k % 4)))
+    at = {"marker": look["marker"], "markevery": (start, points)}
+    return {"color": _darker(look["color"]), **at}
+
+
+def _darker(colour: str) -> Any:
+    return tuple(0.55 * part for part in to_rgb(colour))
 
 
 def _ends(data: xr.Dataset) -> Any:
@@ -70,7 +84,8 @@ def _ends(data: xr.Dataset) -> Any:
 
 
 def _gradient_panel(ax: Axes, data: xr.Dataset) -> None:
-    for colour, x, one in _curves(data):
+    for k, (look, x, one) in enumerate(_curves(data)):
+        colour = look["color"]
         mean, sd = one.log_gradient_mean, one.log_gradient_sd
         ax.fill_between(x, mean - sd, mean + sd, color=colour, alpha=0.1, lw=0)
         for edge in (mean - sd, mean + sd):
@@ -79,8 +94,8 @@ def _gradient_panel(ax: Axes, data: xr.Dataset) -> None:
         annealed, measured = one.log_gradient_annealed, one.annealed_error <= RESOLVED
         ax.plot(x, annealed, color=colour, **BEYOND)
         ax.plot(x, annealed.where(measured), color=colour, **ANNEALED)
-        ax.plot(x, one.theory_log_gradient, **EXACT)
-        ax.plot(x, one.theory_annealed, **WIDE)
+        for theory, line in ((one.theory_log_gradient, EXACT), (one.theory_annealed, WIDE)):
+            ax.plot(x, theory, **{**line, **_theory(look, k, len(x))})
     ax.axhline(0, color=GREY, lw=0.6, zorder=0)
 
 
@@ -89,12 +104,12 @@ def _spread_panel(ax: Axes, data: xr.Dataset) -> None:
     lines = []
     for tied in data.tied.values:
         chosen = data.sel(tied=tied)
-        for k, (colour, x, one) in enumerate(_curves(chosen)):
-            look = {**style(k), "mfc": colour if tied else "white", "markersize": 3}
+        for k, (look, x, one) in enumerate(_curves(chosen)):
+            look = {**look, "mfc": look["color"] if tied else "white", "markersize": 3}
             every = (k, max(1, len(x) // 6))
             ax.plot(x, one.log_gradient_sd, lw=0.9, markevery=every, **look)
             if not tied:
-                ax.plot(x, one.theory_sd, **EXACT)
+                ax.plot(x, one.theory_sd, **{**EXACT, "color": _darker(look["color"])})
         power = float(chosen.spread_exponent)
         if np.isfinite(power):
             lines.append(f"{ARRANGEMENTS[bool(tied)]}: lag $\\propto N^{{{power:.2f}}}$")
@@ -117,8 +132,8 @@ def _legend(figure: Figure, ax: Axes, data: xr.Dataset) -> None:
         ax.fill_between([], [], [], **band),
         line("$\\frac{1}{2}$ ln of mean square", color=GREY, **ANNEALED),
         line("the same, of too few networks", color=GREY, **BEYOND),
-        line("fresh weights, exact: mean, sd", **EXACT),
-        line("fresh weights, wide: $\\frac{1}{2}$ ln of mean square", **WIDE),
+        line("fresh weights, exact: mean, sd (darker, by N)", **EXACT),
+        line("fresh weights, wide: $\\frac{1}{2}$ ln of mean square (likewise)", **WIDE),
     ]
     for tied, face in ((True, GREY), (False, "white")):
         handles.append(

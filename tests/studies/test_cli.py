@@ -59,6 +59,18 @@ def test_help_imports_no_numerics():
     assert found.stdout.strip() == "[]"
 
 
+INPUTS = {
+    "phase": "gaussian in (c), none in (a)-(b)",
+    "tied": "gaussian in (g)-(i), none in (a)-(f)",
+    "spectrum": "gaussian in (d)-(f), none in (a)-(c), (g)-(i)",
+    "eigenvalue": "gaussian in (b)-(c), (e)-(f), none in (a), (d)",
+    "batchnorm": "gaussian in (d)-(f), none in (a)-(c)",
+    "depth": "zero",
+    "coverage": "zero",
+}
+"""What the line under a figure says of the inputs, where they are not gaussian throughout."""
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_study_leaves_its_files(name, tmp_path, capsys):
     assert run(tmp_path, name, *SMALL) == 0
@@ -77,6 +89,8 @@ def test_a_study_leaves_its_files(name, tmp_path, capsys):
     points = data.measured_share.size  # more than cells where a network stands on several
     assert len(lines) == 1 + points
     assert 0 < provenance["cells"] <= points
+    said = f"inputs {INPUTS.get(name, 'gaussian')}, seed 0"
+    assert said in (out / "figure.svg").read_text()
     assert "results:" in capsys.readouterr().out
 
 
