@@ -18,6 +18,12 @@ STEP = 5.0
 SPAN = 40.0
 """Distance in ln phi'^2 from its middle beyond which a logistic function is 0 or 1."""
 
+WINDOW = 80.0
+"""Levels within which panels are shared: about as far as those of a single level reach."""
+
+ROWS = 256
+"""Levels averaged at a time, so that memory does not grow with their number."""
+
 
 class SlopeLaw:
     """Distribution of l = ln phi'(u)^2 over u ~ N(0, variance).
@@ -46,9 +52,19 @@ class SlopeLaw:
 
     def share(self, level: float) -> float:
         """Return E 1 / (1 + exp(level - l)): the share of steep units, smoothly counted."""
+        return float(self.shares(np.array([level]))[0])
+
+    def shares(self, levels: Array) -> Array:
+        """Return `share` at each of many levels; those near one another share their panels."""
         from scipy.special import expit
 
-        return self._average(lambda slope: expit(slope - level), level)
+        found, window = np.empty_like(levels), np.floor(levels / WINDOW)
+        for one in np.unique(window):
+            inside = np.flatnonzero(window == one)
+            slope, weight = self._slopes(levels[inside].min(), levels[inside].max())
+            for rows in np.array_split(inside, ceil(inside.size / ROWS)):
+                found[rows] = expit(slope - levels[rows, None]) @ weight
+        return found
 
     def rest(self, level: float) -> float:
         """Return 1 - `share`, accurate where that is small."""
@@ -83,24 +99,28 @@ class SlopeLaw:
     @cached_property
     def least(self) -> float:
         """A level that all but 1e-17 of the living units exceed, as far as it is finite."""
-        slope, _ = self._slopes(0.0)
+        slope, _ = self._slopes(0.0, 0.0)
         floor = -1400.0 if self.diverged else -1e300
         return max(floor, float(slope[slope > -inf].min())) - 80.0
 
     def _average(self, function: Function, level: float) -> float:
-        slope, weight = self._slopes(level)
+        slope, weight = self._slopes(level, level)
         return float(weight @ function(slope))
 
-    def _slopes(self, level: float) -> tuple[Array, Array]:
-        """Return l at the nodes of a rule that resolves a step at the level, and their weights."""
-        u, weight = gaussian_rule(np.zeros(()), self.spread, self._edges(level), self.activation)
+    def _slopes(self, low: float, high: float) -> tuple[Array, Array]:
+        """Return l at the nodes of a rule that resolves steps at levels from low to high.
+
+        With them their weights.
+        """
+        edges = self._edges(low, high)
+        u, weight = gaussian_rule(np.zeros(()), self.spread, edges, self.activation)
         inside = weight > 0.0  # at the end of an empty panel l may be -inf
         return 2.0 * self.activation.log_derivative(u[inside]), weight[inside]
 
-    def _edges(self, level: float) -> Array:
+    def _edges(self, low: float, high: float) -> Array:
         far = 2.0 ** np.arange(6, max(6, ceil(log2(REACH * self.spread))))
         near = self._zeros[:, None] + np.concatenate([-_GRADES, _GRADES])
-        levels = level + np.arange(-SPAN, SPAN + STEP, STEP)
+        levels = low + np.arange(-SPAN, high - low + SPAN + STEP, STEP)
         cuts = [branch(levels) for branch in self._branches]
         edges = [np.array(self.activation.edges), far, -far, near.ravel()]
         return np.concatenate(edges + cuts)

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf, isnan, log, log1p
+from math import inf, isnan, log
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -35,6 +36,9 @@ WEIGHTS = ("gaussian", "orthogonal")
 
 HIGHEST = 40.0
 """A level l so far above ln phi'^2 of any activation that the exponent there is the leading one."""
+
+LEVEL = 1e-12
+"""To which levels are found, where they are not larger than 100: exponents are half of them."""
 
 ROUNDING = 1e-13
 """Nats per step. A leading exponent no larger is 0: that of orthogonal weights at the transition,
@@ -70,7 +74,8 @@ class LyapunovSpectrum:
         Returns
         -------
         ndarray
-            Nats per step, of the shape of `place`; -inf beyond the share of units that live.
+            Nats per step, of the shape of `place`, to 1e-8, and to about 1e-12 but next to 0 and
+            to the share of units that live; -inf beyond that share.
 
         Raises
         ------
@@ -80,7 +85,12 @@ class LyapunovSpectrum:
         places = np.asarray(place, dtype=np.float64)
         if not ((places >= 0.0) & (places < 1.0)).all():
             raise ValueError(f"place={place!r} must be in [0, 1)")
-        return np.array([self._exponent(t) for t in places.ravel().tolist()]).reshape(places.shape)
+        found = np.where(places == 0.0, self.leading, -inf)
+        inside = (places > 0.0) & (places < self.law.share(self.law.least))
+        t = places[inside]
+        below = -np.log1p(-t) if self.orthogonal else 0.0
+        found[inside] = 0.5 * (self.log_gain + self._levels(t) + np.log(t) + below)
+        return found
 
     @property
     def leading(self) -> float:
@@ -114,15 +124,21 @@ class LyapunovSpectrum:
             return self.law.living
         return self.law.share(find_root(self._sum, self.law.least, self._neutral, 1e-13))
 
-    def _exponent(self, place: float) -> float:
-        if place == 0.0:
-            return self.leading
-        if self.law.share(self.law.least) <= place:
-            return -inf
-        highest = self.law.log_mean_square - log(place)  # share <= E phi'^2 / s
-        level = find_root(lambda x: self.law.share(x) - place, self.law.least, highest, 1e-13)
-        below = -log1p(-place) if self.orthogonal else 0.0
-        return 0.5 * (self.log_gain + level + log(place) + below)
+    def _levels(self, place: Array) -> Array:
+        """Return the levels l with share(l) = t, at all places t in (0, share(least)) at once."""
+        from scipy.optimize import elementwise
+
+        if not place.size:
+            return place
+        highest = self.law.log_mean_square - np.log(place) + 1.0  # share <= E phi'^2 / s
+        tolerances: Any = {"xatol": LEVEL, "xrtol": 1e-14, "fatol": 0.0, "frtol": 0.0}
+
+        def excess(level: Array, *t: Any) -> Any:
+            return self.law.shares(level) - t[0]
+
+        bracket = np.full_like(place, self.law.least), highest
+        found = elementwise.find_root(excess, bracket, args=(place,), tolerances=tolerances)
+        return np.asarray(found.x)
 
     def _rate(self, level: float) -> float:
         """Return the exponent at the place share(level)."""

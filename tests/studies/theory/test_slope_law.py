@@ -90,3 +90,13 @@ def test_log_derivative(name: str) -> None:
         exact = [abs(EXACT[name][1](mp.mpf(float(x)))) for x in u]
         expected = [float(mp.log(d)) if d else -math.inf for d in exact]
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["erf", "linear", "relu", "sin", "tanh"])
+@pytest.mark.parametrize("variance", [0.5, 1e4])
+def test_shares_at_many_levels_are_those_at_each(name: str, variance: float) -> None:
+    """Panels of their own or shared: to round-off, also far apart and in large numbers."""
+    law = SlopeLaw(name, variance)
+    levels = np.concatenate([np.linspace(-200.0, 8.0, 400), [-1e5, -3e3, law.log_mean_square]])
+    alone = [law.share(level) for level in levels.tolist()]
+    np.testing.assert_allclose(law.shares(levels), alone, rtol=1e-12, atol=1e-13)
