@@ -16,7 +16,7 @@ the covariance of what never changes, without passing it or coming back.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isnan, nan, sqrt
+from math import ceil, isnan, log, nan, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +29,15 @@ from .scalars import find_root
 
 RESOLVED = 1e-9
 """Size, beside the largest, of the last coefficients of a polynomial that stands for a function."""
+
+STEEP = 0.9
+"""Leak beyond which Delta sinks by too large a factor per step for its way up to be followed."""
+
+BALANCED = 1e-8
+"""Largest miss of the equation at lag 0, over the variance, above that leak."""
+
+AT_REST = 1e-15
+"""Height above the floor, over the variance, that is none."""
 
 START = 1e-8
 """Height above the floor, over the variance, at which the way up from it is still exponential."""
@@ -102,7 +111,7 @@ class Landscape(NamedTuple):
         """Return the factor by which the height above the floor shrinks per step."""
         r = 1.0 - leak
         cosh = (1.0 + r**2 - leak**2 * float(self.slope(self.floor))) / (2.0 * r)
-        return cosh - sqrt(cosh**2 - 1.0)
+        return 1.0 / (cosh + sqrt(cosh**2 - 1.0))
 
     def symmetric_climb(self, leak: float) -> Array:
         """Return that path up whose peak is symmetric, from the floor to the peak."""
@@ -116,6 +125,32 @@ class Landscape(NamedTuple):
         length += lean(high, length) > 0.0
         low = high * self.decay(leak)  # with which the path is the same, one step later
         return self.climb(leak, find_root(lambda s: lean(s, length), low, high), length)[:-1]
+
+    def descent(self, leak: float) -> Array:
+        """Return Delta(0), Delta(1), ... down to rest, by Newton's method from an exponential.
+
+        From Delta(1) on: the equation at lag 0 is left to the choice of Delta(0).
+        """
+        from scipy.linalg import solve_banded
+
+        r, factor = 1.0 - leak, self.decay(leak)
+        lags = 3 + ceil(log(AT_REST) / log(factor))
+        delta: Array = self.floor + (self.variance - self.floor) * factor ** np.arange(lags)
+        band = np.full((3, lags - 2), -r)
+        for _ in range(50):
+            inner = delta[1:-1]
+            band[1] = 1.0 + r**2 - leak**2 * self.slope(inner)
+            step = solve_banded((1, 1), band, self._residual(leak, delta))
+            inner -= step
+            if np.abs(step).max() <= AT_REST * self.variance:
+                break
+        return delta
+
+    def _residual(self, leak: float, delta: Array) -> Array:
+        """Return by how much Delta misses its equation, at all lags between the ends."""
+        r, inner = 1.0 - leak, delta[1:-1]
+        image = np.asarray(self.image(np.sqrt(1.0 - np.clip(inner / self.variance, 0.0, 1.0))))
+        return (1.0 + r**2) * inner - r * (delta[:-2] + delta[2:]) - leak**2 * image
 
     def _least_fixed_point(self) -> float:
         """Newton's iteration from 0, which approaches it from below as F is convex."""
@@ -141,11 +176,26 @@ def autocovariance(layer: Layer, leak: float, largest: float) -> tuple[Landscape
         In (0, 1).
     largest : float
         Variance of the unstable stationary state, above that of the chaotic one.
+
+    Raises
+    ------
+    ValueError
+        For a leak above `STEEP` where the equation cannot be met at all lags.
     """
 
     def overshoot(landscape: Landscape) -> float:
         return float(landscape.symmetric_climb(leak)[-1]) / landscape.variance - 1.0
 
+    def imbalance(landscape: Landscape) -> float:
+        delta = landscape.descent(leak)
+        peak = delta[[1, 0, 1]]  # even in the lag
+        return float(landscape._residual(leak, peak)[0]) / landscape.variance
+
+    if leak > STEEP:
+        landscape = _landscape_without(imbalance, layer, largest)
+        if not abs(imbalance(landscape)) <= BALANCED:
+            raise ValueError("the autocovariance is not found")
+        return landscape, landscape.descent(leak)
     landscape = _landscape_without(overshoot, layer, largest)
     return landscape, landscape.symmetric_climb(leak)[::-1]
 

@@ -87,9 +87,8 @@ def leaky_rate(
     activation : str
         Name of phi.
     leak : float
-        In [0, 0.9] or 1; 0 is the limit of continuous time. Between 0.9 and 1 the autocovariance
-        falls by too large a factor per step for the solution used here; in chaos below 0.01, but
-        above 0, by too small a one.
+        In [0, 1]; 0 is the limit of continuous time. In chaos below 0.01, but above 0, the
+        autocovariance falls by too small a factor per step for the solution used here.
     slope, weight_scale, bias_scale
         As for `mean_field`.
 
@@ -103,11 +102,10 @@ def leaky_rate(
     ------
     ValueError
         As `mean_field`, for another leak, where the variance of the state diverges, or where no
-        solution is found: just above the onset of chaos, or units saturated beyond numbers.
+        solution is found: just above the onset of chaos, for leaks above 0.9 also at some distance
+        from it, or units saturated beyond numbers.
     """
     _check_leak(leak)
-    if 0.9 < leak < 1.0:
-        raise ValueError(f"leak={leak} must be at most 0.9, or 1")
     layer = Layer.of(activation, slope, weight_scale, bias_scale, 0.0)
     variance = stationary_variance(layer, None)
     if variance == inf:

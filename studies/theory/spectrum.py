@@ -74,8 +74,8 @@ class LyapunovSpectrum:
         Returns
         -------
         ndarray
-            Nats per step, of the shape of `place`, to 1e-8, and to about 1e-12 but next to 0 and
-            to the share of units that live; -inf beyond that share.
+            Nats per step, of the shape of `place`, to about 1e-10, less next to 0 and to the share
+            of units that live; -inf beyond that share.
 
         Raises
         ------

@@ -13,7 +13,7 @@ from gradhorizon.studies.theory import (
     leaky_rate,
     mean_field,
 )
-from gradhorizon.studies.theory.autocovariance import autocovariance
+from gradhorizon.studies.theory.autocovariance import STEEP, autocovariance
 from gradhorizon.studies.theory.layer import Layer
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -35,9 +35,10 @@ def test_table_of_tanh(leak: float, g: float, rate: float) -> None:
     assert leaky_rate("tanh", leak, weight_scale=g) == pytest.approx(rate, abs=6e-7)
 
 
-def test_autocovariance_obeys_its_recursion() -> None:
+@pytest.mark.parametrize("leak", [0.4, 0.95])
+def test_autocovariance_obeys_its_recursion(leak: float) -> None:
     """For erf, whose pair expectations are an arcsine (Williams 1998), at each lag down to rest."""
-    g, leak, a, bias = 1.4, 0.4, 1.3, 0.2
+    g, a, bias = 1.4, 1.3, 0.2
     layer = Layer.of("erf", a, g, bias, 0.0)
     largest = mean_field("erf", slope=a, weight_scale=g, bias_scale=bias).q
     landscape, delta = autocovariance(layer, leak, largest)
@@ -66,6 +67,17 @@ def test_no_leak_is_the_plain_network() -> None:
     """Leak 1 leaves nothing of the last state."""
     for options in ({"weight_scale": 2.0}, {"weight_scale": 0.5, "bias_scale": 0.3}):
         assert leaky_rate("tanh", 1.0, **options) == mean_field("tanh", **options).rate
+
+
+def test_leaks_near_one_tend_to_the_plain_network() -> None:
+    """The difference falls as 1 - leak; and at 0.9 the two ways to the autocovariance meet."""
+    options = {"weight_scale": 2.5, "slope": 0.8, "bias_scale": 0.2}
+    limit = mean_field("sin", **options).rate
+    far, near = (limit - leaky_rate("sin", leak, **options) for leak in (0.99, 0.999))
+    assert near == pytest.approx(0.1 * far, rel=0.02)
+    assert 1e-4 < near < 1e-3
+    below, above = (leaky_rate("sin", leak, **options) for leak in (STEEP, STEEP + 1e-9))
+    assert above == pytest.approx(below, abs=1e-7)
 
 
 def test_networks_at_rest() -> None:
@@ -107,8 +119,8 @@ def test_refusals() -> None:
             leaky_rate("tanh", leak)
         with pytest.raises(ValueError, match="leak="):
             leaky_fixed_point_exponents(np.eye(2), leak)
-    with pytest.raises(ValueError, match=r"leak=0.95 .*0.9, or 1"):
-        leaky_rate("tanh", 0.95, weight_scale=2.0)
+    with pytest.raises(ValueError, match=r"no solution is found for tanh"):
+        leaky_rate("tanh", 0.95, weight_scale=1.1)
     with pytest.raises(ValueError, match=r"leak=0.001 .* 0, or at least 0.01"):
         leaky_rate("tanh", 0.001, weight_scale=2.0)
     with pytest.raises(ValueError, match=r"no solution is found for sigmoid"):
