@@ -135,7 +135,7 @@ class Landscape(NamedTuple):
 
         r, factor = 1.0 - leak, self.decay(leak)
         lags = 3 + ceil(log(AT_REST) / log(factor))
-        delta: Array = self.floor + (self.variance - self.floor) * factor ** np.arange(lags)
+        delta = np.asarray(self.floor + (self.variance - self.floor) * factor ** np.arange(lags))
         band = np.full((3, lags - 2), -r)
         for _ in range(50):
             inner = delta[1:-1]
