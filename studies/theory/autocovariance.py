@@ -142,7 +142,7 @@ class Landscape(NamedTuple):
             band[1] = 1.0 + r**2 - leak**2 * self.slope(inner)
             step = solve_banded((1, 1), band, self._residual(leak, delta))
             inner -= step
-            if np.abs(step).max() <= AT_REST * self.variance:
+            if not AT_REST * self.variance < np.abs(step).max() < self.variance:
                 break
         return delta
 
@@ -186,18 +186,29 @@ def autocovariance(layer: Layer, leak: float, largest: float) -> tuple[Landscape
     def overshoot(landscape: Landscape) -> float:
         return float(landscape.symmetric_climb(leak)[-1]) / landscape.variance - 1.0
 
-    def imbalance(landscape: Landscape) -> float:
-        delta = landscape.descent(leak)
-        peak = delta[[1, 0, 1]]  # even in the lag
-        return float(landscape._residual(leak, peak)[0]) / landscape.variance
-
     if leak > STEEP:
-        landscape = _landscape_without(imbalance, layer, largest)
-        if not abs(imbalance(landscape)) <= BALANCED:
-            raise ValueError("the autocovariance is not found")
+        landscape = _steep_landscape(layer, leak, largest)
         return landscape, landscape.descent(leak)
     landscape = _landscape_without(overshoot, layer, largest)
     return landscape, landscape.symmetric_climb(leak)[::-1]
+
+
+def _steep_landscape(layer: Layer, leak: float, largest: float) -> Landscape:
+    """Return the landscape whose Delta, on its way down, obeys the equation at lag 0, too."""
+
+    def imbalance(variance: float) -> float:
+        landscape = Landscape.at(layer, variance)
+        if not float(landscape.slope(landscape.floor)) < 1.0:  # no way leads down to the floor
+            return -1.0
+        delta = landscape.descent(leak)
+        miss = float(landscape._residual(leak, delta[[1, 0, 1]])[0]) / variance  # even in the lag
+        return miss if np.abs(delta).max() <= variance else -1.0  # below all that have a solution
+
+    low = 0.95 * _continuous_variance(layer, largest)
+    landscape = Landscape.at(layer, find_root(imbalance, low, largest, 1e-11 * largest))
+    if not abs(imbalance(landscape.variance)) <= BALANCED:
+        raise ValueError("the autocovariance is not found")
+    return landscape
 
 
 def continuous_landscape(layer: Layer, largest: float) -> Landscape:
@@ -211,14 +222,7 @@ def _landscape_without(
     """Return the landscape at which `excess` is 0, by secants from that of continuous time."""
     from scipy.optimize import root_scalar
 
-    def energy(variance: float) -> float:
-        landscape = Landscape.at(layer, variance, resolved=1e-4)
-        return 1.0 if isnan(landscape.floor) else landscape.energy
-
-    low, high = 0.9 * largest, (1.0 - 1e-6) * largest
-    while energy(low) < 0.0:
-        low, high = 0.9 * low, low
-    near = find_root(energy, low, high, 1e-4 * largest)
+    near = _continuous_variance(layer, largest)
     found = root_scalar(
         lambda variance: excess(Landscape.at(layer, variance)),
         x0=near,
@@ -227,6 +231,19 @@ def _landscape_without(
         method="secant",
     )
     return Landscape.at(layer, found.root)
+
+
+def _continuous_variance(layer: Layer, largest: float) -> float:
+    """Return roughly the variance for leak -> 0."""
+
+    def energy(variance: float) -> float:
+        landscape = Landscape.at(layer, variance, resolved=1e-4)
+        return 1.0 if isnan(landscape.floor) else landscape.energy
+
+    low, high = 0.9 * largest, (1.0 - 1e-6) * largest
+    while energy(low) < 0.0:
+        low, high = 0.9 * low, low
+    return find_root(energy, low, high, 1e-4 * largest)
 
 
 def _interpolated(function: Callable[[Array], Array], resolved: float) -> Chebyshev:

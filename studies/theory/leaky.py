@@ -102,8 +102,8 @@ def leaky_rate(
     ------
     ValueError
         As `mean_field`, for another leak, where the variance of the state diverges, or where no
-        solution is found: just above the onset of chaos, for leaks above 0.9 also at some distance
-        from it, or units saturated beyond numbers.
+        solution is found: just above the onset of chaos, for leaks above 0.9 up to a weight scale
+        a tenth above it, or units saturated beyond numbers.
     """
     _check_leak(leak)
     layer = Layer.of(activation, slope, weight_scale, bias_scale, 0.0)
