@@ -18,6 +18,7 @@ from .gated import (
     lstm_fixed_point_rate,
     lstm_stability_limit,
 )
+from .ginibre import SpectralRadius, ginibre_spectral_radius, power_mean_square
 from .leaky import leaky_fixed_point_exponents, leaky_rate
 from .normalized import NORMALIZATIONS, finite_batch_mean_field, normalized_mean_field
 from .plain import MeanField, mean_field
@@ -44,6 +45,7 @@ __all__ = [
     "RateDistribution",
     "ReluIncrement",
     "ResidualPath",
+    "SpectralRadius",
     "activation_named",
     "certified_rate",
     "critical_line",
@@ -55,6 +57,7 @@ __all__ = [
     "gaussian_expectation",
     "gaussian_pair_expectation",
     "gaussian_product_exponents",
+    "ginibre_spectral_radius",
     "gru_fixed_point_eigenvalues",
     "gru_fixed_point_rate",
     "gru_stability_limit",
@@ -67,6 +70,7 @@ __all__ = [
     "lyapunov_spectrum",
     "mean_field",
     "normalized_mean_field",
+    "power_mean_square",
     "relu_rate",
     "residual_path",
     "spectral_radius_rate",
