@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from . import chaotic, deep, gated, independent, normalized, spectra, tied
+from . import (
+    chaotic,
+    deep,
+    depths,
+    gated,
+    independent,
+    normalized,
+    powers,
+    relu,
+    spectra,
+    tied,
+)
 from .check import EXTRAPOLATED, Check, Exact, Result, Statistical
 from .draws import SIZES, Draws, Size
 
 CHECKS: tuple[Check, ...] = (
     *chaotic.CHECKS,
     *spectra.CHECKS,
+    *relu.CHECKS,
     *tied.CHECKS,
+    *powers.CHECKS,
     *independent.CHECKS,
     *deep.CHECKS,
+    *depths.CHECKS,
     *gated.CHECKS,
     *normalized.CHECKS,
 )
