@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from scipy import stats
 from gradhorizon.engine import NetworkSpec
 from gradhorizon.studies import validation
 from gradhorizon.studies.cli import main
-from gradhorizon.studies.oracles import CHECKS, SIZES, Draws, Exact, Statistical
+from gradhorizon.studies.oracles import CHECKS, EXTRAPOLATED, SIZES, Draws, Exact, Statistical
 from gradhorizon.studies.oracles.chain import at_zero
 from gradhorizon.studies.oracles.estimates import (
     Estimate,
@@ -102,6 +104,18 @@ WRONG = {
     "growth of the gradient over a layer, deep sigmoid": 1.02,
     "variance of pre-activations, deep tanh, chaotic": 1.06,
     "wide LSTM, PyTorch's weights, biases 0": 1.1,
+    "leading exponent per unit of time, leaky tanh, leak 0.25, g = 5": 0.8,
+    "leaky tanh at 0 (leak 0.001, g = 0.9): sum of all exponents, as for leak 0": 1.002,
+    "share of unstable directions, driven tanh, g = 3": 1.2,
+    "exponent at t = 0.125, ReLU, fresh Gaussian weights": 1.6,
+    "share of finite exponents, ReLU with biases, g = 1": 1.2,
+    "tied linear, n = 16: mean late rate, ln of the spectral radius": 1.6,
+    "tied linear, n = 16: variance of the late rate over networks": 1.5,
+    "tied linear, n = 16: mean of |gradient|^2 at lag 4 (fresh weights: 1)": 0.9,
+    "untied linear, n = 64: variance of ln |gradient| over 64 layers": 0.6,
+    "share of a small change of variance left after 2 layers, ordered": 1.25,
+    "share of a small change of variance left after 2 layers, chaotic": 1.15,
+    "share of a small change of correlation left after 4 layers, chaotic": 0.75,
     "rate, tanh RNN, normalization 'batch-separate', batch size 16": 1.12,
 }
 """Factors on the theory: a few per cent where the quick form can tell that."""
@@ -172,6 +186,21 @@ def test_nan_holds_nothing():
         lambda ensemble: np.array(1.0),
     )
     assert not examined(check).holds
+
+
+# What the README says of them
+
+
+def test_the_numbers_of_the_readme():
+    """How many statements there are of each kind."""
+    text = " ".join((Path(__file__).parents[2] / "README.md").read_text().split())
+    exact = sum(isinstance(check, Exact) for check in CHECKS)
+    limits = sum(getattr(check, "finite_size", None) == EXTRAPOLATED for check in CHECKS)
+    assert re.findall(r"(\d+) statements about plain", text) == [str(len(CHECKS))]
+    assert re.findall(r"(\d+) hold for every single network", text) == [str(exact)]
+    finite = str(len(CHECKS) - exact - limits)
+    assert re.findall(r"(\d+) are distributions that are exact", text) == [finite]
+    assert re.findall(r"(\d+) are limits of infinite width", text) == [str(limits)]
 
 
 # p values
