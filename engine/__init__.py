@@ -12,7 +12,7 @@ from .eigenvalue import check_normalization
 from .errors import InputError, Shown
 from .layout import Wanted
 from .measure import measure, measure_block, sample, single_threaded_blas
-from .plan import available_cores, make_plan
+from .plan import available_cores, make_plan, operations
 from .products import product_variables
 from .spec import NetworkSpec
 from .status import STATUS
@@ -34,6 +34,7 @@ __all__ = [
     "make_plan",
     "measure",
     "measure_block",
+    "operations",
     "product_variables",
     "random_source",
     "sample",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .eigenvalue import VISITS
 from .ensemble import Window
 from .errors import InputError, Shown
 from .layout import Sizes, Wanted, layout
@@ -98,3 +99,21 @@ def chunk_bytes(spec: NetworkSpec, window: Window, wanted: Wanted) -> tuple[int,
     if wanted.gradients:  # copies of them in float64
         each += 6 * 8 * sum(math.prod(parts["gradient"][name].shape) for name in "WUb")
     return each, shared
+
+
+def operations(spec: NetworkSpec, window: Window, wanted: Wanted) -> float:
+    """Floating-point operations that a network takes, to a factor of two or three.
+
+    Matrix products, and 50 for every number drawn.
+    """
+    s = Sizes(spec, window)
+    forward = 2.0 * s.B * s.G * s.n * (s.n + s.m) * s.T
+    sweeps = {"adjoint": 1, "weights": 1, "trajectory": 0}
+    total = forward * (1 + sum(sweeps.get(name, 0) for name in wanted.sweeps))
+    for name in wanted.sweeps & {"jacobian", "lyapunov"}:
+        columns = min(wanted.exponents or s.M, s.M) if name == "lyapunov" else s.M
+        total += 2.0 * s.C * columns * s.M * (s.R * s.n + columns) * s.T
+    if wanted.linearisations:
+        total += 400.0 * s.M**3 * s.C * VISITS  # as many as are done while LAPACK finds them
+    drawn = s.K * s.n * (s.R * s.n + s.G * s.m) + s.T * s.B * s.m
+    return total + 50.0 * drawn

@@ -8,17 +8,17 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .catalogue import NAMES, load_study
+from .parser import USAGE, build_parser
 
 if TYPE_CHECKING:
+    from .run import Means
     from .sweep import Sweep
 
-OK, FAILED, USAGE = 0, 1, 2
-WORKERS = "threads (default: one per core)"
+OK, FAILED = 0, 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,6 +40,7 @@ def dispatch(options: argparse.Namespace) -> int:
     if options.command == "list":
         return list_studies()
     from ..engine import InputError
+    from .errors import RunIncomplete
 
     command, resumable = COMMANDS[options.command], options.command == "run"
     try:
@@ -53,6 +54,11 @@ def dispatch(options: argparse.Namespace) -> int:
         return FAILED
     except BrokenPipeError:
         raise
+    except RunIncomplete as reason:
+        for line in str(reason).splitlines():
+            print(f"gradhorizon: {line}", file=sys.stderr)
+        print("gradhorizon: the same command goes on from here", file=sys.stderr)
+        return FAILED
     except (OSError, MemoryError) as error:
         hint = "; it can be resumed" if resumable else ""
         print(f"gradhorizon: the run failed: {error}{hint}", file=sys.stderr)
@@ -68,59 +74,6 @@ def collect_less() -> None:
     atexit.register(gc.freeze)
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """A parser whose complaint is one line."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        """Print the message and exit with status 2."""
-        self.exit(USAGE, f"gradhorizon: {message} (see {self.prog} --help)\n")
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """All commands and flags."""
-    parser = OneLineParser(
-        prog="gradhorizon",
-        description="How far back in time a recurrent network's gradient reaches, by Monte Carlo.",
-    )
-    parser.add_argument("--version", action="version", version=_version())
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    commands.add_parser("list", help="the studies, one line each")
-    _add_run(commands.add_parser("run", help="run a study, or a sweep described in a TOML file"))
-    figure = commands.add_parser("figure", help="redraw the figure of stored results")
-    figure.add_argument("folder", type=Path, metavar="DIR")
-    _add_validate(commands.add_parser("validate", help="measure what theory knows exactly"))
-    return parser
-
-
-def _add_run(run: argparse.ArgumentParser) -> None:
-    run.add_argument("study", metavar="STUDY", help=f"{', '.join(NAMES)}, or a .toml file")
-    run.add_argument("--networks", type=int, metavar="N", help="networks per cell of the grid")
-    run.add_argument("--steps", type=int, metavar="T", help="measured steps")
-    run.add_argument("--burn-in", type=int, metavar="B", help="steps before them (default T // 10)")
-    run.add_argument("--seed", type=int, metavar="S", help="default 0")
-    run.add_argument("--inputs", metavar="FILE", help="gaussian, zero, or a .npy file")
-    run.add_argument("--out", type=Path, metavar="DIR", help="default results/STUDY")
-    run.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="key=value",
-        help="a field of the specification; several values separated by commas make an axis",
-    )
-    run.add_argument("--precision", choices=("float64", "float32"))
-    run.add_argument("--device", choices=("cpu",), default="cpu")
-    run.add_argument("--workers", type=int, metavar="K", help=WORKERS)
-
-
-def _add_validate(validate: argparse.ArgumentParser) -> None:
-    size = validate.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="a quarter of the networks")
-    size.add_argument("--thorough", action="store_true", help="4 times as many, twice as wide")
-    validate.add_argument("--seed", type=int, default=0, metavar="S", help="default 0")
-    validate.add_argument("--json", type=Path, metavar="FILE", help="write the checks to FILE")
-    validate.add_argument("--workers", type=int, metavar="K", help=WORKERS)
-
-
 def list_studies() -> int:
     """Print name and summary of every study."""
     for name in NAMES:
@@ -129,15 +82,31 @@ def list_studies() -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run a study or a user's sweep."""
-    from .run import report, run_sweep
+    """Run a study or a user's sweep, or a shard of it."""
+    from .run import report, run_shard, run_sweep
 
     sweep = settled(arguments)
     folder = arguments.out or Path("results") / sweep.study.name
-    data = run_sweep(sweep, folder, arguments.workers)
+    if arguments.shard is not None:
+        run_shard(sweep, folder, arguments.shard, means(arguments))
+        part, parts = arguments.shard
+        print(f"shard {part} of {parts} is done; when all are: gradhorizon collect {folder}")
+        return OK
+    data = run_sweep(sweep, folder, means(arguments))
     for line in report(data, folder):
         print(line)
     return OK
+
+
+def means(arguments: argparse.Namespace) -> Means:
+    """With what a run measures."""
+    from . import executors
+    from .run import Means
+
+    crew: Any = executors.processes if arguments.processes else executors.threads
+    if arguments.scheduler is not None:
+        crew = lambda count: executors.scheduler(arguments.scheduler)  # noqa: E731
+    return Means(arguments.workers, crew, arguments.log_json)
 
 
 def settled(arguments: argparse.Namespace) -> Sweep:
@@ -177,6 +146,25 @@ def draw_again(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def collect(arguments: argparse.Namespace) -> int:
+    """Write the results of what is stored in a folder."""
+    from .folder import collect_folder
+    from .run import report
+
+    for line in report(collect_folder(arguments.folder), arguments.folder):
+        print(line)
+    return OK
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Tell how far the run of a folder is."""
+    from .folder import status as lines
+
+    for line in lines(arguments.folder):
+        print(line)
+    return OK
+
+
 def validate(arguments: argparse.Namespace) -> int:
     """Compare measurements with exact theory; status 1 if a statement is refuted."""
     from ..engine import InputError
@@ -194,14 +182,13 @@ def validate(arguments: argparse.Namespace) -> int:
     return OK if found.holds else FAILED
 
 
-COMMANDS = {"run": run, "figure": draw_again, "validate": validate}
-
-
-def _version() -> str:
-    try:
-        return version("gradhorizon")
-    except PackageNotFoundError:  # run from a source tree
-        return "unknown"
+COMMANDS = {
+    "run": run,
+    "figure": draw_again,
+    "collect": collect,
+    "status": status,
+    "validate": validate,
+}
 
 
 if __name__ == "__main__":

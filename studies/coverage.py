@@ -93,7 +93,7 @@ def check(spec: NetworkSpec) -> None:
 
 def exact(cell: Cell) -> RateDistribution:
     """The distribution of the rate in a cell."""
-    spec, window = cell.spec, cell.source().window
+    spec, window = cell.spec, cell.measurement.source().window
     layers = window.steps - 1 - window.burn_in
     return _distribution(spec.activation, spec.hidden_size, layers, spec.weight_scale * spec.slope)
 

@@ -45,22 +45,27 @@ def load_toml(path: Path) -> tuple[Study, dict[str, Any]]:
         Naming what cannot be read or is not known.
     """
     content = _content(path)
-    name, summary = content.get("name", path.stem), content.get("summary", f"sweep of {path.name}")
+    study = study_of({"name": path.stem, "summary": f"sweep of {path.name}"} | content, path.name)
+    return study, {key: content[key] for key in OPTIONS if key in content}
+
+
+def study_of(content: Mapping[str, Any], file: str) -> Study:
+    """The sweep that the tables of a file describe; `file` names it in complaints."""
+    name, summary = content["name"], content["summary"]
     if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name) or name in NAMES:
         allowed = f"letters, digits, _ and -, and none of {', '.join(NAMES)}"
-        raise InputError(f"{path.name}: name", name, allowed)
+        raise InputError(f"{file}: name", name, allowed)
     if not isinstance(summary, str):
-        raise InputError(f"{path.name}: summary", summary, "a text")
+        raise InputError(f"{file}: summary", summary, "a text")
     for field in flat(content.get("spec", {})).keys() & flat(content.get("grid", {})).keys():
-        raise InputError(f"{path.name}: spec.{field}", field, "a field in [spec] or in [grid]")
-    study = Study(
+        raise InputError(f"{file}: spec.{field}", field, "a field in [spec] or in [grid]")
+    return Study(
         name=name,
         summary=summary,
         base=content.get("spec", {}),
         grid=content.get("grid", {}),
-        **_measured(path, content),
+        **_measured(file, content),
     )
-    return study, {key: content[key] for key in OPTIONS if key in content}
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -78,15 +83,15 @@ def _content(path: Path) -> dict[str, Any]:
     return content
 
 
-def _measured(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+def _measured(file: str, content: Mapping[str, Any]) -> dict[str, Any]:
     """What of a `Study` says what is measured, and which of it the table at the end shows."""
     products = content.get("products", ["gradient"])
     known = isinstance(products, list) and set(map(str, products)) <= set(PRODUCTS)
     if not known or not products:
-        raise InputError(f"{path.name}: products", products, f"a list of {', '.join(PRODUCTS)}")
+        raise InputError(f"{file}: products", products, f"a list of {', '.join(PRODUCTS)}")
     clip = content.get("clip", {})
     if checked_clips(clip) and "weights" not in products:
-        raise InputError(f"{path.name}: clip", clip, "nothing without the product weights")
+        raise InputError(f"{file}: clip", clip, "nothing without the product weights")
     exponents = checked_exponents(content.get("exponents"), products)
     leading = "lyapunov" in products
     scalars = [n for n, v in product_variables(products).items() if v.dims == ("network",)]

@@ -1,4 +1,4 @@
-"""A results folder: opened for one sweep, filled cell by cell, collected into a dataset."""
+"""A results folder: opened for one sweep, and filled piece by piece."""
 
 from __future__ import annotations
 
@@ -7,114 +7,132 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 
-from ..engine import STATUS, Array, InputError, Shown, kernel_digest, versions
-from ..engine.clip import clip_coordinates
+from ..engine import InputError, Shown
+from .claim import claim
+from .lock import locked
+from .segment import Fold, Segment
 from .store import DamagedCell, load_cell, save_cell, write_atomic
-from .summary import QUANTILES, Summary, describe
+from .summary import Summary
 from .sweep import Cell, Sweep
 
-CONFIGURATION, RESULTS = "configuration.json", "results.nc"
+RESULTS = "results.nc"
 
 
 class ResultsFolder:
-    """The files of one sweep.
+    """The files of one sweep; to be had by `opened`.
 
-    Parameters
+    Attributes
     ----------
-    path : path-like
-        Made if it does not exist.
+    path : Path
     sweep : Sweep
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be written, or holds something else: nothing in it is touched.
+    part : str
+        Which part of it is run; empty: all.
     """
 
-    def __init__(self, path: str | os.PathLike[str], sweep: Sweep) -> None:
-        self.path, self.sweep = Path(path), sweep
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._claim()
-            (self.path / "cells").mkdir(exist_ok=True)
-        except OSError as error:
-            shown = Shown(f"{self.path} ({error.strerror or error})")
-            raise InputError("--out", shown, "a folder that can be written") from None
+    def __init__(self, path: Path, sweep: Sweep, part: str) -> None:
+        self.path, self.sweep, self.part = path, sweep, part
 
-    def _claim(self) -> None:
-        """Write down whose folder this is, or check it."""
-        ours = json.loads(json.dumps(self.sweep.configuration()))
-        file = self.path / CONFIGURATION
-        if not file.exists():
-            if any(not entry.name.startswith(".") for entry in self.path.iterdir()):
-                shown = Shown(f"{self.path} (not empty, no {CONFIGURATION})")
-                raise InputError("--out", shown, "a new folder, or that of an earlier run")
-            write_atomic(file, json.dumps(ours, indent=1).encode())
-            return
-        theirs = read_configuration(self.path)
-        for key in ours:
-            if theirs.get(key) != ours[key]:
-                shown = Shown(f"{self.path} (holds a run with {key} = {theirs.get(key)})")
-                raise InputError("--out", shown, f"a new folder, or {key} as stored")
+    @classmethod
+    @contextmanager
+    def opened(cls, path: Path, sweep: Sweep, part: str = "") -> Iterator[Self]:
+        """A folder for a sweep alone, or for a part of it beside the others.
 
-    def load(self, cell: Cell) -> Summary | None:
-        """The stored statistics of a cell; None, with a warning if damaged, where it must run."""
-        file = self._file(cell)
+        Parameters
+        ----------
+        path : Path
+            Made if it does not exist.
+        sweep : Sweep
+        part : str
+            The part's name, of which one run at a time may be under way.
+
+        Raises
+        ------
+        InputError
+            If the folder cannot be written, is in use, or holds something else: nothing in it is
+            touched.
+        """
+        with ExitStack() as locks:
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+                locks.enter_context(locked(path / ".lock", shared=bool(part)))
+                if part:
+                    locks.enter_context(locked(path / f".lock-{part}"))
+                else:
+                    sweep_up(path)
+                claim(path, sweep)
+                (path / "cells").mkdir(exist_ok=True)
+            except OSError as error:
+                shown = Shown(f"{path} ({error.strerror or error})")
+                raise InputError("--out", shown, "a folder that can be written") from None
+            yield cls(path, sweep, part)
+
+    def load(self, segment: Segment) -> Fold:
+        """What is stored of a segment; nothing, with a warning, of a damaged one."""
+        file = self._file(segment)
         try:
             flat, meta = load_cell(file)
-            if meta != json.loads(json.dumps(cell.configuration())):
+            blocks = meta.pop("blocks")
+            if meta != json.loads(json.dumps(_identity(segment))):
                 raise DamagedCell(f"{file}: holds another cell")
-            return Summary.from_arrays(flat)
+            return segment.usable(Fold.from_arrays(blocks, flat))
         except FileNotFoundError:
-            return None
-        except (DamagedCell, ValueError, KeyError) as error:
+            return Fold()
+        except (DamagedCell, ValueError, KeyError, TypeError) as error:
             print(f"warning: {file}: damaged, computed again ({error})", file=sys.stderr)
-            return None
+            return Fold()
 
-    def save(self, cell: Cell, summary: Summary) -> None:
-        """Store the statistics of a cell."""
-        save_cell(self._file(cell), summary.arrays(), cell.configuration())
+    def save(self, segment: Segment, found: Fold) -> None:
+        """Store what is known of a segment."""
+        meta = _identity(segment) | {"blocks": found.blocks}
+        save_cell(self._file(segment), found.arrays(), meta)
 
-    def _file(self, cell: Cell) -> Path:
-        return self.path / "cells" / f"{cell.key}.cell"
+    def summary(self, cell: Cell) -> Summary | None:
+        """The statistics of a cell, up to the first of its segments that is not complete."""
+        total: Summary | None = None
+        for segment in cell.segments:
+            found = self.load(segment)
+            if found.total is not None:
+                total = found.total if total is None else total.merge(found.total)
+            if found.networks < segment.count:
+                break
+        return total
 
-    def write(self, data: xr.Dataset, provenance: Mapping[str, Any]) -> None:
-        """Write results, table, figures and provenance."""
+    def _file(self, segment: Segment) -> Path:
+        return self.path / "cells" / f"{segment.measurement.key}-{segment.index}.cell"
+
+    def write(self, data: xr.Dataset) -> None:
+        """Write results, table and figures."""
         write_dataset(self.path / RESULTS, data)
         write_atomic(self.path / "summary.csv", summary_table(data, self.sweep.grid).encode())
-        file = self.path / "provenance.json"
-        if provenance["cells_measured"] or not file.exists():  # else the run that measured stands
-            write_atomic(file, json.dumps(provenance, indent=1).encode())
         try:
             draw(self.path, data)
         except (ValueError, ArithmeticError) as error:  # the results are safe, say so and go on
             print(f"warning: figure not drawn: {error}", file=sys.stderr)
 
+    def note(self, provenance: Mapping[str, Any]) -> None:
+        """Write down what this run did; where it measured nothing, the one that did stands."""
+        file = self.path / f"provenance{self.part and '-'}{self.part}.json"
+        if provenance["networks_measured"] or not file.exists():
+            write_atomic(file, json.dumps(provenance, indent=1).encode())
 
-def read_configuration(folder: Path) -> dict[str, Any]:
-    """The configuration of a results folder.
 
-    Raises
-    ------
-    InputError
-        If there is none, or it cannot be read.
-    """
-    file = folder / CONFIGURATION
-    try:
-        found = json.loads(file.read_text())
-        if isinstance(found, dict):
-            return found
-        problem = "not a table"
-    except (OSError, ValueError) as error:
-        problem = str(error)
-    raise InputError("folder", Shown(f"{file} ({problem})"), "the folder of a run")
+def sweep_up(folder: Path) -> None:
+    """Delete what killed writers left."""
+    for torn in (*folder.glob(".*.tmp"), *folder.glob("cells/.*.tmp")):
+        torn.unlink(missing_ok=True)
+
+
+def _identity(segment: Segment) -> dict[str, Any]:
+    """What a stored segment says of itself."""
+    return {**segment.measurement.configuration, "segment": [segment.index, segment.size]}
 
 
 def write_dataset(path: Path, data: xr.Dataset) -> None:
@@ -150,60 +168,6 @@ def draw(folder: Path, data: xr.Dataset) -> None:
         files = rendered(data)
     for suffix, content in files.items():
         write_atomic(folder / f"figure.{suffix}", content)
-
-
-def collect(sweep: Sweep, summaries: Iterable[Summary]) -> xr.Dataset:
-    """Lay the cells' statistics out on the grid and set theory beside them."""
-    results = [summary.results() for summary in summaries]
-    table = sweep.variables()
-    variables = {}
-    for name in results[0]:
-        stacked = _stacked([result[name] for result in results])
-        dims, attributes = describe(name, table)
-        axes, values = sweep.on_grid(stacked)
-        variables[name] = ((*axes, *dims), values, attributes)
-    grid = {axis: (axis, _axis(v), {"long_name": axis}) for axis, v in sweep.grid.items()}
-    data = xr.Dataset(variables, grid)
-    data = data.assign_coords(_trailing_coordinates(sweep, data))
-    data.attrs = {
-        **{key: _attribute(value) for key, value in sweep.configuration().items()},
-        "summary": sweep.study.summary,
-        "headline": sweep.study.headline,
-        "versions": json.dumps(versions()),
-        "kernel_digest": kernel_digest(),
-    }
-    return sweep.study.complete(data, sweep)
-
-
-def _stacked(values: Sequence[Array]) -> Array:
-    """The values of all cells; NaN where a cell has fewer, as smaller networks have exponents."""
-    shape = np.max([value.shape for value in values], axis=0).astype(int)
-    if all(value.shape == tuple(shape) for value in values):
-        return np.stack(values)
-    stacked = np.full((len(values), *shape), np.nan)
-    for one, value in zip(stacked, values, strict=True):
-        one[tuple(map(slice, value.shape))] = value
-    return stacked
-
-
-def _trailing_coordinates(sweep: Sweep, data: xr.Dataset) -> dict[str, Any]:
-    """Coordinates of the axes behind those of the grid."""
-    known: dict[str, Any] = {"quantile": list(QUANTILES), "norm": ["frobenius", "spectral"]}
-    for name in ("lag", "step"):
-        steps = np.arange(data.sizes.get(name, 0))
-        known[name] = (name, steps, {"units": "steps", "long_name": name})
-    found = {name: value for name, value in known.items() if name in data.dims}
-    return {"status": list(STATUS), **found, **clip_coordinates(sweep.study.clip)}
-
-
-def _attribute(value: Any) -> Any:
-    """Texts and numbers as they are, anything else as JSON: netCDF knows no tables."""
-    return value if isinstance(value, (str, int, float)) else json.dumps(value)
-
-
-def _axis(values: tuple[Any, ...]) -> list[Any]:
-    plain = all(isinstance(v, (str, int, float)) for v in values)
-    return list(values) if plain else [json.dumps(v) for v in values]
 
 
 def summary_table(data: xr.Dataset, grid: Iterable[str]) -> str:

@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from tqdm import tqdm
 
-from ..engine import available_cores, kernel_digest, single_threaded_blas, versions
-from .results import ResultsFolder, collect
-from .summary import Summary
-from .sweep import Cell, Sweep, check, run_cells
+from ..engine import available_cores, kernel_digest, versions
+from .collect import collect
+from .display import Display
+from .errors import RunIncomplete
+from .executors import Workers, threads
+from .measuring import Progress, interruptible, measure_segments
+from .results import ResultsFolder
+from .segment import Segment
+from .sweep import Cell, Sweep, check
+
+Crew = Callable[[int], AbstractContextManager[Workers]]
 
 
-def run_sweep(sweep: Sweep, folder: Path, workers: int | None = None) -> xr.Dataset:
+@dataclass(frozen=True)
+class Means:
+    """With what a sweep is measured.
+
+    Attributes
+    ----------
+    workers : int, optional
+        Tasks at a time; default one per available core.
+    crew : callable
+        From that number to a context with the workers: see `executors`.
+    log : Path, optional
+        A file for the events of the run, see `Display`.
+    """
+
+    workers: int | None = None
+    crew: Crew = threads
+    log: Path | None = None
+
+
+def run_sweep(sweep: Sweep, folder: Path, means: Means = Means()) -> xr.Dataset:
     """Measure what is missing in a folder and write its results.
 
     Parameters
@@ -26,8 +51,7 @@ def run_sweep(sweep: Sweep, folder: Path, workers: int | None = None) -> xr.Data
     sweep : Sweep
     folder : Path
         New, or of an earlier run of the same sweep, whose stored cells are used.
-    workers : int, optional
-        Threads; default one per available core.
+    means : Means
 
     Returns
     -------
@@ -38,49 +62,106 @@ def run_sweep(sweep: Sweep, folder: Path, workers: int | None = None) -> xr.Data
     ------
     InputError
         Before anything is run, for a specification or a folder that cannot be used.
+    RunIncomplete
+        After an interruption, or if cells failed; the results so far are written.
     """
-    workers = check(sweep, workers or available_cores())
-    store = ResultsFolder(folder, sweep)
-    found = {cell.key: store.load(cell) for cell in sweep.distinct}
-    missing = [cell for cell in sweep.distinct if found[cell.key] is None]
-    started = time.perf_counter()
-
-    def finished(cell: Cell, summary: Summary) -> None:
-        store.save(cell, summary)
-        found[cell.key] = summary
-
-    total = len(sweep.distinct) * sweep.networks
-    bar: Any = tqdm(
-        total=total,
-        initial=total - len(missing) * sweep.networks,
-        desc=sweep.study.name,
-        unit=" networks",
-        unit_scale=True,
-        disable=None,  # silent unless on a terminal
-    )
-    compiled = "jacobian" in sweep.study.products
-    with single_threaded_blas(compiled), ThreadPoolExecutor(workers) as executor, bar:
-        run_cells(missing, executor, 2 * workers, finished, bar.update)
-    seconds = time.perf_counter() - started
-    data = collect(sweep, [s for s in (found[cell.key] for cell in sweep.cells) if s is not None])
-    store.write(data, provenance(sweep, len(missing), seconds))
+    workers = check(sweep, means.workers or available_cores())
+    with ResultsFolder.opened(folder, sweep) as store:
+        progress = _measure(sweep, segments(sweep), store, workers, means)
+        data = write_results(sweep, store, progress)
+    if progress.stop or progress.failures:
+        raise RunIncomplete("\n".join(told(sweep, progress)))
     return data
 
 
-def provenance(sweep: Sweep, measured: int, seconds: float) -> dict[str, Any]:
+def run_shard(sweep: Sweep, folder: Path, shard: tuple[int, int], means: Means = Means()) -> None:
+    """Measure the i-th of n parts of a sweep; the parts may run at once, on several machines.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    folder : Path
+        That of all parts.
+    shard : (int, int)
+        i and n, from 1 to n.
+    means : Means
+
+    Raises
+    ------
+    InputError, RunIncomplete
+        As `run_sweep`.
+    """
+    workers = check(sweep, means.workers or available_cores())
+    part, parts = shard
+    with ResultsFolder.opened(folder, sweep, f"{part}-of-{parts}") as store:
+        progress = _measure(sweep, segments(sweep)[part - 1 :: parts], store, workers, means)
+        store.note(provenance(sweep, progress))
+    if progress.stop or progress.failures:
+        raise RunIncomplete("\n".join(told(sweep, progress)))
+
+
+def segments(sweep: Sweep) -> list[Segment]:
+    """All that is to be measured, in order."""
+    return [segment for cell in sweep.distinct for segment in cell.segments]
+
+
+def _measure(
+    sweep: Sweep, wanted: Sequence[Segment], store: ResultsFolder, workers: int, means: Means
+) -> Progress:
+    """Measure what is not complete of some segments."""
+    stored = ((segment, store.load(segment)) for segment in wanted)
+    missing = {segment: found for segment, found in stored if found.networks < segment.count}
+    total = sum(segment.count for segment in wanted)
+    left = sum(segment.count - found.networks for segment, found in missing.items())
+    progress = Progress()
+    with Display(sweep.study.name, total, total - left, means.log) as display:
+        if missing:
+            with means.crew(workers) as crew, interruptible(progress):
+                measure_segments(missing, crew, store.save, progress, display.update)
+        for line in told(sweep, progress):
+            display.tell("failed", reason=line)
+        progress.seconds = display.seconds
+    return progress
+
+
+def write_results(sweep: Sweep, store: ResultsFolder, progress: Progress) -> xr.Dataset:
+    """Collect what is stored into the results; the cells that are there, if not all are."""
+    found = {cell.key: store.summary(cell) for cell in sweep.distinct}
+    if not any(found.values()):
+        raise RunIncomplete("\n".join([*told(sweep, progress), "nothing is measured yet"]))
+    data = collect(sweep, [found[cell.key] for cell in sweep.cells])
+    store.write(data)
+    store.note(provenance(sweep, progress))
+    return data
+
+
+def provenance(sweep: Sweep, progress: Progress) -> dict[str, Any]:
     """What was run, with what, and how fast."""
-    networks = measured * sweep.networks
+    measured, seconds = progress.measured, progress.seconds
     return {
         **sweep.configuration(),
         "versions": versions(),
         "python": sys.version.split()[0],
         "kernel_digest": kernel_digest(),
         "cells": len(sweep.distinct),
-        "cells_measured": measured,
-        "cells_reused": len(sweep.distinct) - measured,
+        "networks_measured": measured,
+        "failed": told(sweep, progress),
         "wall_time_seconds": round(seconds, 3),
-        "networks_per_second": round(networks / seconds, 1) if networks else None,
+        "networks_per_second": round(measured / seconds, 1) if measured else None,
     }
+
+
+def told(sweep: Sweep, progress: Progress) -> list[str]:
+    """Why a run is incomplete: the cells that failed, a line each."""
+    failed = [cell for cell in sweep.distinct if cell.key in progress.failures]
+    lines = [f"failed: {named(cell)}: {progress.failures[cell.key]}" for cell in failed]
+    return [*lines, "interrupted"] if progress.stop else lines
+
+
+def named(cell: Cell) -> str:
+    """A cell by its point of the grid and its seed."""
+    point = [f"{axis} = {value}" for axis, value in cell.point.items()]
+    return ", ".join([*point, f"seed {cell.seed}"])
 
 
 def report(data: xr.Dataset, folder: Path) -> Iterable[str]:

@@ -1,42 +1,29 @@
-"""From a study and the user's options to cells, tasks and results; resumes what is stored."""
+"""From a study and the user's options to cells and their segments."""
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import itertools
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .. import engine
 from ..engine import (
     Array,
     InputError,
     NetworkSpec,
-    Wanted,
     check_normalization,
-    kernel_digest,
     make_plan,
-    measure_block,
     product_variables,
-    random_source,
 )
-from . import accumulator, sketch, statistics, summary
 from .names import flat, nested
-from .store import cell_key
-from .study import Derive, Study
-from .summary import Summary
-
-BLOCK = 256
-"""Networks of a task. Fixed: statistics are merged block by block, in order, so that results are
-the same to the last bit whatever ran where."""
+from .segment import Segment
+from .study import Study
+from .task import Measurement
 
 
 @dataclass(frozen=True)
@@ -89,12 +76,6 @@ class Sweep:
         digest = hashlib.sha256(array.tobytes()).hexdigest()[:16]
         return f"array {array.shape} {digest}"
 
-    @cached_property
-    def wanted(self) -> Wanted:
-        """What is asked of every network."""
-        study = self.study
-        return Wanted.of(study.products, clip=bool(study.clip), exponents=study.exponents)
-
     def on_grid(self, values: ArrayLike) -> tuple[tuple[str, ...], Array]:
         """The grid's axes, and values that stand cell after cell laid out on them."""
         found = np.asarray(values)
@@ -105,6 +86,7 @@ class Sweep:
         """All that decides the results, as plain values; a results folder belongs to one."""
         return {
             "study": self.study.name,
+            "summary": self.study.summary,
             "products": list(self.study.products),
             "exponents": self.study.exponents,
             "clip": dict(self.study.clip),
@@ -132,7 +114,7 @@ def study_fields(study: Study, point: Mapping[str, Any]) -> dict[str, Any]:
     return {**flat(study.fields(own)), **flat(rest)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cell:
     """One point of the grid."""
 
@@ -145,74 +127,33 @@ class Cell:
         """The seed of the cell's networks."""
         return self.sweep.study.seed(self.sweep.seed, self.point)
 
-    def source(self) -> Any:
-        """Where the cell's networks come from."""
-        s = self.sweep
-        return random_source(self.spec, s.steps, self.seed, s.inputs, s.burn_in, "last")
+    @cached_property
+    def measurement(self) -> Measurement:
+        """What is measured of its networks."""
+        sweep, study = self.sweep, self.sweep.study
+        return Measurement(
+            spec=self.spec,
+            steps=sweep.steps,
+            seed=self.seed,
+            inputs=sweep.inputs,
+            inputs_name=sweep.inputs_name,
+            burn_in=sweep.burn_in,
+            products=study.products,
+            exponents=study.exponents,
+            clip=study.clip,
+            kept=study.kept,
+            derive=study.derive,
+        )
 
-    def configuration(self) -> dict[str, Any]:
-        """All that decides the numbers of this cell."""
-        s = self.sweep
-        return {
-            "spec": self.spec.to_dict(),
-            "study": s.study.name,
-            "products": list(s.study.products),
-            "exponents": s.study.exponents,
-            "kept": None if s.study.kept is None else list(s.study.kept),
-            "clip": dict(s.study.clip),
-            "networks": s.networks,
-            "steps": s.steps,
-            "burn_in": s.burn_in,
-            "seed": self.seed,
-            "inputs": s.inputs_name,
-            "code": code_digest(s.study.derive),
-        }
+    @property
+    def key(self) -> str:
+        """The name of the measurement."""
+        return self.measurement.key
 
     @cached_property
-    def key(self) -> str:
-        """The name of the cell's configuration."""
-        return cell_key(self.configuration())
-
-    def tasks(self) -> Iterator[Task]:
-        """The cell's blocks of networks."""
-        for first in range(0, self.sweep.networks, BLOCK):
-            yield Task(self, first, min(BLOCK, self.sweep.networks - first))
-
-
-@dataclass(frozen=True)
-class Task:
-    """A block of networks of one cell: the unit of work."""
-
-    cell: Cell
-    first: int
-    count: int
-
-    def __call__(self) -> Summary:
-        """Measure the block in the calling thread."""
-        cell, study = self.cell, self.cell.sweep.study
-        source = cell.source()
-        plan = make_plan(cell.spec, source.window, cell.sweep.wanted, 1)
-        options: dict[str, Any] = {"clip": study.clip, "exponents": study.exponents}
-        parts = [
-            measure_block(source, first, count, study.products, **options)
-            for first, count in plan.ranges(self.first, self.first + self.count)
-        ]
-        arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return Summary.of(arrays, study.derive, study.kept)
-
-
-@cache
-def code_digest(derive: Derive) -> str:
-    """Digest of all sources that decide the numbers of a cell (16 hex digits)."""
-    digest = hashlib.sha256(kernel_digest().encode())
-    engine_sources = sorted(Path(engine.__file__ or "").parent.glob("*.py"))
-    parts = (accumulator, sketch, statistics, summary)
-    own = (Path(__file__), *(Path(part.__file__ or "") for part in parts))
-    for path in (*engine_sources, *own):
-        digest.update(path.read_bytes())
-    module = inspect.getmodule(derive)  # with the constants that it uses
-    digest.update(inspect.getsource(module or derive).encode())
-    return digest.hexdigest()[:16]
+    def segments(self) -> list[Segment]:
+        """The pieces in which its statistics are stored."""
+        return Segment.all(self.measurement, self.sweep.networks)
 
 
 def check(sweep: Sweep, workers: int) -> int:
@@ -226,41 +167,8 @@ def check(sweep: Sweep, workers: int) -> int:
     for cell in sweep.cells:
         check_normalization(cell.spec, sweep.study.products)
         sweep.study.check(cell.spec)
-    plans = [make_plan(c.spec, c.source().window, sweep.wanted, workers) for c in sweep.cells]
+    wanted = [cell.measurement for cell in sweep.cells]
+    plans = [make_plan(m.spec, m.source().window, m.wanted, workers) for m in wanted]
     if not plans:
         raise InputError("grid", dict(sweep.grid), "at least one value on every axis")
     return min(plan.workers for plan in plans)
-
-
-def run_cells(
-    cells: list[Cell],
-    executor: Executor,
-    in_flight: int,
-    finished: Callable[[Cell, Summary], None],
-    progress: Callable[[int], None],
-) -> None:
-    """Run cells on an executor; `finished` gets each cell's merged statistics.
-
-    At most `in_flight` tasks wait or run at a time, so that memory does not grow with their number.
-    Blocks are merged in order, whatever the order in which they come back.
-    """
-    tasks = (task for cell in cells for task in cell.tasks())
-    waiting: list[tuple[Task, Future[Summary]]] = []
-    merged: Summary | None = None
-    try:
-        for task in itertools.islice(tasks, in_flight):
-            waiting.append((task, executor.submit(task)))
-        while waiting:
-            task, future = waiting.pop(0)
-            # at once: a list of the blocks of a cell would grow with the networks
-            merged = future.result() if merged is None else merged.merge(future.result())
-            progress(task.count)
-            following = next(tasks, None)
-            if following is not None:
-                waiting.append((following, executor.submit(following)))
-            if task.first + task.count == task.cell.sweep.networks:
-                finished(task.cell, merged)
-                merged = None
-    finally:
-        for _, future in waiting:
-            future.cancel()

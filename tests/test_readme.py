@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from gradhorizon.studies.cli import build_parser, main, settled
+from gradhorizon.studies.cli import COMMANDS, main, settled
+from gradhorizon.studies.parser import build_parser
 from gradhorizon.studies.sweep import check
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -42,7 +43,7 @@ def test_python_examples_run(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_commands_parse(command):
-    assert build_parser().parse_args(command[1:]).command in ("run", "list", "figure", "validate")
+    assert build_parser().parse_args(command[1:]).command in COMMANDS | {"list": None}
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if c[1] == "run"], ids=" ".join)

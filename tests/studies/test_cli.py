@@ -80,7 +80,8 @@ def test_a_study_leaves_its_files(name, tmp_path, capsys):
     assert [p.name for p in out.rglob("*.tmp")] == []
     provenance = json.loads((out / "provenance.json").read_text())
     assert provenance["networks"] == 8
-    assert provenance["cells_measured"] == provenance["cells"] > 0
+    assert provenance["networks_measured"] == 8 * provenance["cells"] > 0
+    assert provenance["failed"] == []
     assert provenance["networks_per_second"] > 0
     data = xr.load_dataset(out / "results.nc")
     for variable in data.data_vars.values():

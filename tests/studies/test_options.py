@@ -13,7 +13,7 @@ from gradhorizon.studies.catalogue import load_study
 from gradhorizon.studies.cli import main
 from gradhorizon.studies.names import flat, nested, overlapping
 from gradhorizon.studies.options import Options, settle
-from gradhorizon.studies.run import run_sweep
+from gradhorizon.studies.run import Means, run_sweep
 from gradhorizon.studies.study import Study
 
 RECIPES = {"plain": {}, "shifted": {"gate_bias": {"hidden": 0.5}, "weight_scale": 1.5}}
@@ -231,7 +231,7 @@ def test_a_network_that_stands_twice_on_the_grid_is_measured_once(tmp_path):
     study = dataclasses.replace(OWN, grid={"setting": (0.0, 1.0, 2.0)}, fields=constant)
     sweep = settle(study, Options())
     assert [cell.point["setting"] for cell in sweep.distinct] in ([0.0, 2.0], [1.0, 2.0])
-    data = run_sweep(sweep, tmp_path / "out", workers=1)
+    data = run_sweep(sweep, tmp_path / "out", Means(workers=1))
     assert len(list((tmp_path / "out/cells").iterdir())) == 2
     first, second, third = data.rate_mean.values
     assert first == second != third
@@ -244,7 +244,7 @@ def test_results_hold_the_axis_of_clipping(tmp_path):
     clip = {"norm": (1e-3, 1.0), "value": (0.01,)}
     study = dataclasses.replace(PLAIN, products=("weights",), clip=clip, headline="log_grad_W")
     out = tmp_path / "out"
-    run_sweep(settle(study, Options()), out, workers=1)
+    run_sweep(settle(study, Options()), out, Means(workers=1))
     data = xr.load_dataset(out / "results.nc")
     assert list(data["clip"].values) == ["norm 0.001", "norm 1", "value 0.01"]
     assert list(data.clip_kind.values) == ["norm", "norm", "value"]

@@ -1,0 +1,127 @@
+"""Whose a results folder is: the configuration of its run, which later runs may extend."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..engine import InputError, Shown
+from .catalogue import NAMES, load_study
+from .own_sweep import study_of
+from .store import write_atomic
+from .sweep import Sweep
+
+CONFIGURATION, INPUTS = "configuration.json", "inputs.npy"
+
+
+def claim(folder: Path, sweep: Sweep) -> None:
+    """Write down whose folder this is, or check it.
+
+    A run may go on with more networks, longer windows and more points of the grid: what is stored
+    serves it as far as it goes, and stays.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something else: nothing in it is touched.
+    """
+    ours = json.loads(json.dumps(sweep.configuration()))
+    file = folder / CONFIGURATION
+    if file.exists():
+        theirs = read_table(file)
+        for key, value in ours.items():
+            if key != "summary" and not extends(key, value, theirs.get(key)):
+                shown = Shown(f"{folder} (holds a run with {key} = {theirs.get(key)})")
+                allowed = f"a new folder, or {key} as stored{' or more' if key in MORE else ''}"
+                raise InputError("--out", shown, allowed)
+        if theirs == ours:
+            return
+    elif any(not entry.name.startswith(".") for entry in folder.iterdir()):
+        shown = Shown(f"{folder} (not empty, no {CONFIGURATION})")
+        raise InputError("--out", shown, "a new folder, or that of an earlier run")
+    if not isinstance(sweep.inputs, str):
+        _store_inputs(folder / INPUTS, sweep)
+    write_atomic(file, json.dumps(ours, indent=1).encode())
+
+
+MORE = ("networks", "steps", "grid")
+
+
+def extends(key: str, ours: Any, theirs: Any) -> bool:
+    """Whether an entry of a configuration is the stored one, or goes beyond it."""
+    if key == "grid" and isinstance(theirs, dict):
+        same = list(ours) == list(theirs)
+        return same and all(value in ours[axis] for axis in ours for value in theirs[axis])
+    if key in MORE and isinstance(theirs, int):
+        return bool(ours >= theirs)
+    return bool(ours == theirs)
+
+
+def read_table(file: Path) -> dict[str, Any]:
+    """A JSON file of a results folder.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it cannot be read.
+    """
+    try:
+        found = json.loads(file.read_text())
+        if isinstance(found, dict):
+            return found
+        problem = "not a table"
+    except (OSError, ValueError) as error:
+        problem = str(error)
+    raise InputError("folder", Shown(f"{file} ({problem})"), "the folder of a run")
+
+
+def stored_sweep(folder: Path) -> Sweep:
+    """The sweep that a results folder belongs to.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is of another version.
+    """
+    found = read_table(folder / CONFIGURATION)
+    try:
+        study = load_study(found["study"]) if found["study"] in NAMES else _own(found)
+        sweep = Sweep(
+            study=study,
+            base=found["base"],
+            grid={axis: tuple(values) for axis, values in found["grid"].items()},
+            inputs=_stored_inputs(folder, found["inputs"]),
+            **{key: found[key] for key in ("networks", "steps", "seed", "burn_in")},
+        )
+        if json.loads(json.dumps(sweep.configuration())) | {"summary": found["summary"]} == found:
+            return sweep
+        problem = "not as this version writes it"
+    except (KeyError, TypeError, AttributeError, ValueError, OSError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    shown = Shown(f"{folder / CONFIGURATION} ({problem})")
+    raise InputError("folder", shown, "the folder of a run of this version")
+
+
+def _own(found: Mapping[str, Any]) -> Any:
+    """A sweep of the user's own, from its configuration."""
+    content = {key: found[key] for key in ("products", "clip", "grid", "summary")}
+    if found["exponents"] is not None:
+        content["exponents"] = found["exponents"]
+    return study_of(content | {"name": found["study"], "spec": found["base"]}, found["study"])
+
+
+def _store_inputs(file: Path, sweep: Sweep) -> None:
+    content = io.BytesIO()
+    np.save(content, np.asarray(sweep.inputs), allow_pickle=False)
+    write_atomic(file, content.getvalue())
+
+
+def _stored_inputs(folder: Path, name: str) -> Any:
+    if name in ("gaussian", "zero"):
+        return name
+    return np.load(folder / INPUTS, allow_pickle=False)

@@ -1,0 +1,55 @@
+"""What can be done with a results folder by itself: collect it, and tell how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import xarray as xr
+
+from .claim import read_table, stored_sweep
+from .errors import RunIncomplete
+from .measuring import Progress
+from .results import ResultsFolder
+from .run import named, write_results
+from .sweep import Cell
+
+
+def collect_folder(folder: Path) -> xr.Dataset:
+    """Write the results of a folder from what is stored in it, as the shards of a run left it.
+
+    Raises
+    ------
+    InputError
+        If it is not the folder of a run, or in use.
+    RunIncomplete
+        If cells are missing; the results so far are written.
+    """
+    sweep = stored_sweep(folder)
+    with ResultsFolder.opened(folder, sweep) as store:
+        data = write_results(sweep, store, Progress())
+        missing = [cell for cell in sweep.distinct if networks_of(store, cell) < sweep.networks]
+    if missing:
+        raise RunIncomplete(f"{len(missing)} of {len(sweep.distinct)} cells are not complete")
+    return data
+
+
+def status(folder: Path) -> Iterator[str]:
+    """Lines about a folder: how many cells are complete, which are not, and what failed."""
+    sweep = stored_sweep(folder)
+    store = ResultsFolder(folder, sweep, "")
+    done = {cell: networks_of(store, cell) for cell in sweep.distinct}
+    complete = sum(networks == sweep.networks for networks in done.values())
+    found, total = sum(done.values()), len(done) * sweep.networks
+    yield f"{sweep.study.name}: {complete} of {len(done)} cells, {found} of {total} networks"
+    for cell, networks in done.items():
+        if networks < sweep.networks:
+            word = "begun" if networks else "missing"
+            yield f"{word}: {named(cell)}: {networks} of {sweep.networks} networks"
+    for file in sorted(folder.glob("provenance*.json")):
+        yield from read_table(file).get("failed", [])
+
+
+def networks_of(store: ResultsFolder, cell: Cell) -> int:
+    """How many networks of a cell are stored."""
+    return sum(store.load(segment).networks for segment in cell.segments)

@@ -1,0 +1,177 @@
+"""A block of networks of one cell: the unit of work. It runs in any process."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import engine
+from ..engine import (
+    Array,
+    NetworkSpec,
+    Wanted,
+    kernel_digest,
+    make_plan,
+    measure_block,
+    operations,
+    random_source,
+)
+from . import accumulator, sketch, statistics, summary
+from .store import cell_key
+from .study import Derive
+from .summary import Summary
+
+OPERATIONS = 4e9
+"""Of a block: some tenths of a second, so that handing it to another process costs little beside
+it, and the last ones of a run do not keep others waiting."""
+
+LARGEST_BLOCK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """All that decides the statistics of a cell, but the number of its networks.
+
+    Attributes
+    ----------
+    spec : NetworkSpec
+    steps, seed : int
+    inputs : str or array
+        As for `measure`.
+    inputs_name : str
+        The inputs, or a digest of real ones.
+    burn_in : int, optional
+    products : tuple of str
+    exponents : int, optional
+    clip : mapping
+    kept : tuple of str, optional
+    derive : callable
+        As for `Study`: a function of a module, so that other processes find it.
+    """
+
+    spec: NetworkSpec
+    steps: int
+    seed: int
+    inputs: str | Array
+    inputs_name: str
+    burn_in: int | None
+    products: tuple[str, ...]
+    exponents: int | None
+    clip: Mapping[str, Any]
+    kept: tuple[str, ...] | None
+    derive: Derive
+
+    def source(self) -> Any:
+        """Where the networks come from."""
+        return random_source(self.spec, self.steps, self.seed, self.inputs, self.burn_in, "last")
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is asked of every network."""
+        return Wanted.of(self.products, clip=bool(self.clip), exponents=self.exponents)
+
+    @cached_property
+    def configuration(self) -> dict[str, Any]:
+        """The same as plain values, with a digest of the program."""
+        return {
+            "spec": self.spec.to_dict(),
+            "products": list(self.products),
+            "exponents": self.exponents,
+            "kept": None if self.kept is None else list(self.kept),
+            "clip": dict(self.clip),
+            "steps": self.steps,
+            "burn_in": self.burn_in,
+            "seed": self.seed,
+            "inputs": self.inputs_name,
+            "code": code_digest(self.derive),
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """The name of the configuration."""
+        return cell_key(self.configuration)
+
+    @cached_property
+    def block(self) -> int:
+        """Networks of a task, a power of two.
+
+        It follows from the specification alone: statistics are merged block by block, in order, so
+        that results are the same to the last bit whatever ran where.
+        """
+        each = operations(self.spec, self.source().window, self.wanted)
+        return int(2 ** np.clip(np.floor(np.log2(OPERATIONS / each)), 0, np.log2(LARGEST_BLOCK)))
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Some networks of a measurement, from `first` on.
+
+    Attributes
+    ----------
+    measurement : Measurement
+    first, count : int
+    code : str
+        Digest of the program that asked for it.
+    """
+
+    measurement: Measurement
+    first: int
+    count: int
+    code: str
+
+    def __call__(self) -> Summary:
+        """Measure them in the calling thread.
+
+        Raises
+        ------
+        RuntimeError
+            If this process runs another version of the program: its numbers may differ.
+        MemoryError
+            If a single network does not fit.
+        """
+        wanted = self.measurement
+        if code_digest(wanted.derive) != self.code:
+            raise RuntimeError("a worker runs another version of gradhorizon or its dependencies")
+        parts = self._measured()
+        arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return Summary.of(arrays, wanted.derive, wanted.kept)
+
+    def _measured(self) -> list[dict[str, Array]]:
+        """Results of the networks chunk by chunk; of smaller ones where memory does not do."""
+        wanted, source = self.measurement, self.measurement.source()
+        plan = make_plan(wanted.spec, source.window, wanted.wanted, 1)
+        options: dict[str, Any] = {"clip": wanted.clip, "exponents": wanted.exponents}
+        while True:
+            try:
+                return [
+                    measure_block(source, first, count, wanted.products, **options)
+                    for first, count in plan.ranges(self.first, self.first + self.count)
+                ]
+            except MemoryError:
+                if plan.chunk == 1:
+                    raise
+                plan = replace(plan, chunk=plan.chunk // 2)
+                told = f"out of memory: {plan.chunk} networks at a time now"
+                print(f"gradhorizon: {told}", file=sys.stderr)
+
+
+@cache
+def code_digest(derive: Derive) -> str:
+    """Digest of all sources that decide the numbers of a cell (16 hex digits)."""
+    digest = hashlib.sha256(kernel_digest().encode())
+    engine_sources = sorted(Path(engine.__file__ or "").parent.glob("*.py"))
+    parts = (accumulator, sketch, statistics, summary)
+    own = (Path(__file__), *(Path(part.__file__ or "") for part in parts))
+    for path in (*engine_sources, *own):
+        digest.update(path.read_bytes())
+    module = inspect.getmodule(derive)  # with the constants that it uses
+    digest.update(inspect.getsource(module or derive).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,120 @@
+"""Tasks on workers: in order, few at a time, and what becomes of those that fail."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from functools import partial
+
+import numpy as np
+import pytest
+
+from gradhorizon.studies import executors
+from gradhorizon.studies.measuring import Progress, measure_segments
+from gradhorizon.studies.schedule import ATTEMPTS, Failure, Job, in_order
+from gradhorizon.studies.segment import Fold
+from gradhorizon.studies.study import Study
+from gradhorizon.studies.summary import Summary
+from gradhorizon.studies.sweep import Sweep
+from gradhorizon.studies.task import Measurement, Task
+
+BLOCK = 64
+
+
+@pytest.fixture
+def flow(monkeypatch):
+    """Two cells of some blocks, measured by hand: a summary of each block's first network.
+
+    The list holds a weak reference to every summary that was made.
+    """
+    monkeypatch.setattr(Measurement, "block", BLOCK)
+    measured = []
+
+    def measure(task):
+        values = {"status": np.zeros(task.count, np.int8), "rate": np.full(task.count, task.first)}
+        summary = Summary.of(values)
+        measured.append(weakref.ref(summary))
+        return summary
+
+    monkeypatch.setattr(Task, "__call__", measure)
+
+    def run(blocks, progress, update=lambda count: None):
+        study = Study("flow", "", grid={"weight_scale": (1.0, 2.0)})
+        sweep = Sweep(study, {}, study.grid, networks=blocks * BLOCK - 1, steps=10)
+        missing = {segment: Fold() for cell in sweep.cells for segment in cell.segments}
+        saved = {}
+        with executors.serial() as workers:
+            measure_segments(missing, workers, saved.__setitem__, progress, update)
+        return sweep, saved
+
+    return run, measured
+
+
+@pytest.mark.parametrize("blocks", [5, 50])
+def test_summaries_in_memory_do_not_grow_with_the_networks(blocks, flow):
+    """Those in flight, and per stored segment of 16 blocks, two parts."""
+    (run, measured), most = flow, 0
+
+    def update(count):
+        nonlocal most
+        most = max(most, sum(one() is not None for one in measured))
+
+    progress = Progress()
+    sweep, saved = run(blocks, progress, update)
+    assert len(measured) == 2 * blocks
+    assert progress.measured == 2 * sweep.networks
+    assert executors.WAITING < most <= executors.WAITING + 2 + 2 * len(saved)
+    for cell in sweep.cells:
+        parts = [saved[segment].total for segment in cell.segments]
+        total = parts[0] if len(parts) == 1 else parts[0].merge(parts[1])
+        for part in parts[2:]:
+            total = total.merge(part)
+        firsts = np.repeat(np.arange(blocks) * BLOCK, BLOCK)[: sweep.networks]
+        assert total.status_count.sum() == sweep.networks
+        assert total.results()["rate_mean"] == pytest.approx(firsts.mean(), rel=1e-12)
+
+
+def test_a_stopped_run_stores_what_it_has_begun(flow):
+    """Complete blocks are kept: the next run goes on after them."""
+    (run, measured), progress = flow, Progress()
+
+    def stop(count):
+        progress.stop = progress.measured >= 3 * BLOCK
+
+    sweep, saved = run(10, progress, stop)
+    (found,) = saved.values()
+    assert found.blocks == len(measured) == 3 + executors.WAITING
+    assert found.networks == progress.measured == found.blocks * BLOCK
+    (segment,) = sweep.cells[0].segments
+    left = list(segment.tasks(segment.usable(found).blocks))
+    assert [task.first for task in left] == list(range(found.networks, sweep.networks, BLOCK))
+    assert sum(task.count for task in left) == sweep.networks - found.networks
+
+
+def thing(number, way="return"):
+    """A task of another kind: returns its number, fails, or takes its process down."""
+    ways = {"return": number, "raise": "no such thing"}
+    return Job(number, partial(os._exit, 1) if way == "die" else partial(int, ways[way]))
+
+
+def outcomes(things, workers):
+    return [(job.owner, outcome) for job, outcome in in_order(iter(things), workers)]
+
+
+@pytest.mark.parametrize("crew", [executors.serial, executors.threads, executors.processes])
+def test_results_come_in_order_and_errors_in_their_places(crew):
+    things = [thing(k, "raise" if k == 3 else "return") for k in range(20)]
+    with crew() as workers:
+        found = outcomes(things, workers)
+    reason = "ValueError: invalid literal for int() with base 10: 'no such thing'"
+    assert found[3] == (3, Failure(reason))
+    del found[3]
+    assert found == [(k, k) for k in range(20) if k != 3]
+
+
+def test_a_task_that_kills_its_process_is_told_from_its_neighbours():
+    things = [thing(k, "die" if k in (1, 4) else "return") for k in range(8)]
+    with executors.processes(2) as workers:
+        found = dict(outcomes(things, workers))
+    assert found.pop(1) == found.pop(4) == Failure(f"its process died {ATTEMPTS} times")
+    assert found == {k: k for k in (0, 2, 3, 5, 6, 7)}
