@@ -15,6 +15,7 @@ from .catalogue import NAMES, load_study
 from .own_sweep import study_of
 from .store import write_atomic
 from .sweep import Sweep
+from .target import Target
 
 CONFIGURATION, INPUTS = "configuration.json", "inputs.npy"
 
@@ -35,7 +36,7 @@ def claim(folder: Path, sweep: Sweep) -> None:
     if file.exists():
         theirs = read_table(file)
         for key, value in ours.items():
-            if key != "summary" and not extends(key, value, theirs.get(key)):
+            if key not in FREE and not extends(key, value, theirs.get(key)):
                 shown = Shown(f"{folder} (holds a run with {key} = {theirs.get(key)})")
                 allowed = f"a new folder, or {key} as stored{' or more' if key in MORE else ''}"
                 raise InputError("--out", shown, allowed)
@@ -50,6 +51,7 @@ def claim(folder: Path, sweep: Sweep) -> None:
 
 
 MORE = ("networks", "steps", "grid")
+FREE = ("summary", "target")
 
 
 def extends(key: str, ours: Any, theirs: Any) -> bool:
@@ -96,6 +98,7 @@ def stored_sweep(folder: Path) -> Sweep:
             base=found["base"],
             grid={axis: tuple(values) for axis, values in found["grid"].items()},
             inputs=_stored_inputs(folder, found["inputs"]),
+            target=None if found["target"] is None else Target(**found["target"]),
             **{key: found[key] for key in ("networks", "steps", "seed", "burn_in")},
         )
         if json.loads(json.dumps(sweep.configuration())) | {"summary": found["summary"]} == found:

@@ -133,6 +133,8 @@ def settled(arguments: argparse.Namespace) -> Sweep:
         burn_in=arguments.burn_in,
         precision=arguments.precision,
         overrides=tuple(arguments.set),
+        target_error=arguments.target_error,
+        ceiling=arguments.ceiling,
     )
     return settle(study, given.over(stored))
 

@@ -28,7 +28,9 @@ def collect_folder(folder: Path) -> xr.Dataset:
     sweep = stored_sweep(folder)
     with ResultsFolder.opened(folder, sweep) as store:
         data = write_results(sweep, store, Progress())
-        missing = [cell for cell in sweep.distinct if networks_of(store, cell) < sweep.networks]
+        missing = [
+            cell for cell in sweep.distinct if networks_of(store, cell) < store.networks(cell)
+        ]
     if missing:
         raise RunIncomplete(f"{len(missing)} of {len(sweep.distinct)} cells are not complete")
     return data
@@ -39,17 +41,18 @@ def status(folder: Path) -> Iterator[str]:
     sweep = stored_sweep(folder)
     store = ResultsFolder(folder, sweep, "")
     done = {cell: networks_of(store, cell) for cell in sweep.distinct}
-    complete = sum(networks == sweep.networks for networks in done.values())
-    found, total = sum(done.values()), len(done) * sweep.networks
+    wanted = {cell: store.networks(cell) for cell in done}
+    complete = sum(done[cell] == wanted[cell] for cell in done)
+    found, total = sum(done.values()), sum(wanted.values())
     yield f"{sweep.study.name}: {complete} of {len(done)} cells, {found} of {total} networks"
     for cell, networks in done.items():
-        if networks < sweep.networks:
+        if networks < wanted[cell]:
             word = "begun" if networks else "missing"
-            yield f"{word}: {named(cell)}: {networks} of {sweep.networks} networks"
+            yield f"{word}: {named(cell)}: {networks} of {wanted[cell]} networks"
     for file in sorted(folder.glob("provenance*.json")):
         yield from read_table(file).get("failed", [])
 
 
 def networks_of(store: ResultsFolder, cell: Cell) -> int:
     """How many networks of a cell are stored."""
-    return sum(store.load(segment).networks for segment in cell.segments)
+    return sum(store.load(segment).networks for segment in store.segments(cell))

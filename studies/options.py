@@ -15,6 +15,7 @@ from ..engine import Array, InputError, Shown
 from .names import KNOWN, flat, is_field, overlapping
 from .study import Study
 from .sweep import Sweep, study_fields
+from .target import Target
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Options:
     burn_in: int | None = None
     precision: str | None = None
     overrides: Sequence[str] = ()
+    target_error: str | None = None
+    ceiling: int | None = None
 
     def over(self, defaults: Mapping[str, Any]) -> Options:
         """These options, completed by those of a sweep's file."""
@@ -68,7 +71,16 @@ def settle(study: Study, options: Options) -> Sweep:
         seed=_seed(options.seed),
         inputs=inputs,
         burn_in=_burn_in(options.burn_in, study.burn_in, count),
+        target=_target(options),
     )
+
+
+def _target(options: Options) -> Target | None:
+    if options.target_error is not None:
+        return Target.of(options.target_error, options.ceiling)
+    if options.ceiling is not None:
+        raise InputError("--ceiling", options.ceiling, "nothing without --target-error")
+    return None
 
 
 def _burn_in(chosen: int | None, usual: int | None, steps: int) -> int | None:

@@ -57,6 +57,14 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         metavar="key=value",
         help="a field of the specification; several values separated by commas make an axis",
     )
+    run.add_argument(
+        "--target-error",
+        metavar="E",
+        help="add networks until 95 %% intervals of means are +- E, or +- E%%",
+    )
+    run.add_argument(
+        "--ceiling", type=int, metavar="N", help="at most so many per cell (default 1000000)"
+    )
     run.add_argument("--precision", choices=("float64", "float32"))
     run.add_argument("--device", choices=("cpu",), default="cpu")
     run.add_argument("--workers", type=int, metavar="K", help=WORKERS)

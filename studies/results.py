@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,14 +17,14 @@ import numpy as np
 import xarray as xr
 
 from ..engine import InputError, Shown
-from .claim import claim
+from .claim import claim, read_table
 from .lock import locked
 from .segment import Fold, Segment
 from .store import DamagedCell, load_cell, save_cell, write_atomic
 from .summary import Summary
 from .sweep import Cell, Sweep
 
-RESULTS = "results.nc"
+RESULTS, NETWORKS = "results.nc", "networks.json"
 
 
 class ResultsFolder:
@@ -94,10 +95,35 @@ class ResultsFolder:
         meta = _identity(segment) | {"blocks": found.blocks}
         save_cell(self._file(segment), found.arrays(), meta)
 
+    def networks(self, cell: Cell) -> int:
+        """How many networks of a cell are wanted: those of the sweep, or what a target asks for."""
+        return max(self.sweep.networks, int(self._goals.get(cell.key, 0)))
+
+    def segments(self, cell: Cell) -> list[Segment]:
+        """The pieces in which their statistics are stored."""
+        return cell.segments(self.networks(cell))
+
+    def want(self, networks: Mapping[str, int]) -> bool:
+        """Raise the networks of cells, by key, once for all; returns whether any are more.
+
+        It is written down before they are measured: a killed run has the same rounds as another.
+        """
+        goals = {key: max(count, self._goals.get(key, 0)) for key, count in networks.items()}
+        more = goals != {key: self._goals.get(key, self.sweep.networks) for key in goals}
+        if more:
+            self._goals |= goals
+            write_atomic(self.path / NETWORKS, json.dumps(self._goals, indent=1).encode())
+        return more
+
+    @cached_property
+    def _goals(self) -> dict[str, int]:
+        file = self.path / NETWORKS
+        return read_table(file) if file.exists() else {}
+
     def summary(self, cell: Cell) -> Summary | None:
         """The statistics of a cell, up to the first of its segments that is not complete."""
         total: Summary | None = None
-        for segment in cell.segments:
+        for segment in self.segments(cell):
             found = self.load(segment)
             if found.total is not None:
                 total = found.total if total is None else total.merge(found.total)

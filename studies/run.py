@@ -11,7 +11,7 @@ from typing import Any
 
 import xarray as xr
 
-from ..engine import available_cores, kernel_digest, versions
+from ..engine import InputError, Shown, available_cores, kernel_digest, versions
 from .collect import collect
 from .display import Display
 from .errors import RunIncomplete
@@ -66,8 +66,11 @@ def run_sweep(sweep: Sweep, folder: Path, means: Means = Means()) -> xr.Dataset:
         After an interruption, or if cells failed; the results so far are written.
     """
     workers = check(sweep, means.workers or available_cores())
+    progress = Progress()
     with ResultsFolder.opened(folder, sweep) as store:
-        progress = _measure(sweep, segments(sweep), store, workers, means)
+        _measure(store, segments(store), progress, workers, means)
+        while not progress.stop and store.want(further_networks(store, progress)):
+            _measure(store, segments(store), progress, workers, means)
         data = write_results(sweep, store, progress)
     if progress.stop or progress.failures:
         raise RunIncomplete("\n".join(told(sweep, progress)))
@@ -93,35 +96,54 @@ def run_shard(sweep: Sweep, folder: Path, shard: tuple[int, int], means: Means =
     """
     workers = check(sweep, means.workers or available_cores())
     part, parts = shard
+    if sweep.target is not None:
+        allowed = "nothing beside --target-error: how many networks it takes, all shards would say"
+        raise InputError("--shard", Shown(f"{part}/{parts}"), allowed)
+    progress = Progress()
     with ResultsFolder.opened(folder, sweep, f"{part}-of-{parts}") as store:
-        progress = _measure(sweep, segments(sweep)[part - 1 :: parts], store, workers, means)
+        _measure(store, segments(store)[part - 1 :: parts], progress, workers, means)
         store.note(provenance(sweep, progress))
     if progress.stop or progress.failures:
         raise RunIncomplete("\n".join(told(sweep, progress)))
 
 
-def segments(sweep: Sweep) -> list[Segment]:
+def segments(store: ResultsFolder) -> list[Segment]:
     """All that is to be measured, in order."""
-    return [segment for cell in sweep.distinct for segment in cell.segments]
+    return [segment for cell in store.sweep.distinct for segment in store.segments(cell)]
+
+
+def further_networks(store: ResultsFolder, progress: Progress) -> dict[str, int]:
+    """Key of each cell that has not failed -> networks that its target asks for."""
+    sweep, found = store.sweep, {}
+    for cell in sweep.distinct if sweep.target is not None else ():
+        summary = None if cell.key in progress.failures else store.summary(cell)
+        if sweep.target is not None and summary is not None:
+            found[cell.key] = sweep.target.networks(
+                summary, sweep.target_variable, cell.measurement.block
+            )
+    return found
 
 
 def _measure(
-    sweep: Sweep, wanted: Sequence[Segment], store: ResultsFolder, workers: int, means: Means
-) -> Progress:
+    store: ResultsFolder,
+    wanted: Sequence[Segment],
+    progress: Progress,
+    workers: int,
+    means: Means,
+) -> None:
     """Measure what is not complete of some segments."""
+    sweep = store.sweep
     stored = ((segment, store.load(segment)) for segment in wanted)
     missing = {segment: found for segment, found in stored if found.networks < segment.count}
     total = sum(segment.count for segment in wanted)
     left = sum(segment.count - found.networks for segment, found in missing.items())
-    progress = Progress()
     with Display(sweep.study.name, total, total - left, means.log) as display:
         if missing:
             with means.crew(workers) as crew, interruptible(progress):
                 measure_segments(missing, crew, store.save, progress, display.update)
         for line in told(sweep, progress):
             display.tell("failed", reason=line)
-        progress.seconds = display.seconds
-    return progress
+        progress.seconds += display.seconds
 
 
 def write_results(sweep: Sweep, store: ResultsFolder, progress: Progress) -> xr.Dataset:

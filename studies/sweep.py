@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,7 @@ from ..engine import (
 from .names import flat, nested
 from .segment import Segment
 from .study import Study
+from .target import Target
 from .task import Measurement
 
 
@@ -41,6 +42,8 @@ class Sweep:
     inputs : str or array
         As for `measure`.
     burn_in : int, optional
+    target : Target, optional
+        How short the interval of each cell's mean is to be; `networks` are those to begin with.
     """
 
     study: Study
@@ -51,6 +54,7 @@ class Sweep:
     seed: int = 0
     inputs: str | Array = "gaussian"
     burn_in: int | None = None
+    target: Target | None = None
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -97,7 +101,24 @@ class Sweep:
             "burn_in": self.burn_in,
             "seed": self.seed,
             "inputs": self.inputs_name,
+            "target": None if self.target is None else asdict(self.target),
         }
+
+    @cached_property
+    def target_variable(self) -> str:
+        """The variable whose mean a target is about: the headline, or the rate.
+
+        Raises
+        ------
+        InputError
+            If the study has no such number of each network.
+        """
+        table = self.variables()
+        for name in (self.study.headline, "rate"):
+            # a horizon has no mean: it is infinite for every network that does not forget
+            if name in table and table[name].dims == ("network",) and name != "horizon":
+                return name
+        raise InputError("--target-error", self.study.name, "a study of a rate, as decay")
 
     def variables(self) -> dict[str, Any]:
         """Measured and derived variables of a cell."""
@@ -150,10 +171,9 @@ class Cell:
         """The name of the measurement."""
         return self.measurement.key
 
-    @cached_property
-    def segments(self) -> list[Segment]:
-        """The pieces in which its statistics are stored."""
-        return Segment.all(self.measurement, self.sweep.networks)
+    def segments(self, networks: int) -> list[Segment]:
+        """The pieces in which the statistics of so many networks are stored."""
+        return Segment.all(self.measurement, networks)
 
 
 def check(sweep: Sweep, workers: int) -> int:
@@ -169,6 +189,8 @@ def check(sweep: Sweep, workers: int) -> int:
         sweep.study.check(cell.spec)
     wanted = [cell.measurement for cell in sweep.cells]
     plans = [make_plan(m.spec, m.source().window, m.wanted, workers) for m in wanted]
+    if sweep.target is not None:
+        _ = sweep.target_variable
     if not plans:
         raise InputError("grid", dict(sweep.grid), "at least one value on every axis")
     return min(plan.workers for plan in plans)

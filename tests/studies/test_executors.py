@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 import xarray as xr
+from children import children_of
 
 from gradhorizon.engine import InputError
 from gradhorizon.studies import executors, task
@@ -113,7 +114,7 @@ def test_a_folder_takes_no_smaller_run(tmp_path):
 def test_tasks_travel(name):
     """Any study's task can be pickled: what it needs are functions of modules, and few bytes."""
     sweep = settle(load_study(name), Options(networks=4))
-    one = next(sweep.distinct[0].segments[0].tasks(0))
+    one = next(sweep.distinct[0].segments(4)[0].tasks(0))
     assert len(pickle.dumps(one)) < 2000
     again = pickle.loads(pickle.dumps(one))
     assert again.measurement.configuration == one.measurement.configuration
@@ -121,7 +122,7 @@ def test_tasks_travel(name):
 
 def test_without_enough_memory_chunks_are_smaller(monkeypatch, capsys):
     """The same statistics, and a line for each attempt."""
-    one = next(bptt(16).distinct[0].segments[0].tasks(0))
+    one = next(bptt(16).distinct[0].segments(16)[0].tasks(0))
     whole, measure = one(), task.measure_block
 
     def little(source, first, count, products, **options):
@@ -137,7 +138,7 @@ def test_without_enough_memory_chunks_are_smaller(monkeypatch, capsys):
 
 
 def test_a_worker_of_another_version_is_refused():
-    one = next(bptt(4).distinct[0].segments[0].tasks(0))
+    one = next(bptt(4).distinct[0].segments(4)[0].tasks(0))
     with pytest.raises(RuntimeError, match="another version"):
         task.Task(one.measurement, 0, 4, "0123456789abcdef")()
 
@@ -247,18 +248,3 @@ def test_a_killed_run_leaves_no_lock_that_holds(tmp_path):
     with locked(out / ".lock"):
         assert (out / ".lock").exists()
     assert not (out / ".lock").exists()
-
-
-def children_of(parent):
-    """Process numbers."""
-    found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdecimal():
-            try:
-                with open(f"/proc/{entry}/stat") as file:
-                    fields = file.read().rsplit(")", 1)[1].split()
-            except OSError:
-                continue
-            if int(fields[1]) == parent:
-                found.append(int(entry))
-    return found

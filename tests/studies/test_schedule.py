@@ -41,7 +41,9 @@ def flow(monkeypatch):
     def run(blocks, progress, update=lambda count: None):
         study = Study("flow", "", grid={"weight_scale": (1.0, 2.0)})
         sweep = Sweep(study, {}, study.grid, networks=blocks * BLOCK - 1, steps=10)
-        missing = {segment: Fold() for cell in sweep.cells for segment in cell.segments}
+        missing = {
+            segment: Fold() for cell in sweep.cells for segment in cell.segments(sweep.networks)
+        }
         saved = {}
         with executors.serial() as workers:
             measure_segments(missing, workers, saved.__setitem__, progress, update)
@@ -65,7 +67,7 @@ def test_summaries_in_memory_do_not_grow_with_the_networks(blocks, flow):
     assert progress.measured == 2 * sweep.networks
     assert executors.WAITING < most <= executors.WAITING + 2 + 2 * len(saved)
     for cell in sweep.cells:
-        parts = [saved[segment].total for segment in cell.segments]
+        parts = [saved[segment].total for segment in cell.segments(sweep.networks)]
         total = parts[0] if len(parts) == 1 else parts[0].merge(parts[1])
         for part in parts[2:]:
             total = total.merge(part)
@@ -85,7 +87,7 @@ def test_a_stopped_run_stores_what_it_has_begun(flow):
     (found,) = saved.values()
     assert found.blocks == len(measured) == 3 + executors.WAITING
     assert found.networks == progress.measured == found.blocks * BLOCK
-    (segment,) = sweep.cells[0].segments
+    (segment,) = sweep.cells[0].segments(sweep.networks)
     left = list(segment.tasks(segment.usable(found).blocks))
     assert [task.first for task in left] == list(range(found.networks, sweep.networks, BLOCK))
     assert sum(task.count for task in left) == sweep.networks - found.networks
