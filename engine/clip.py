@@ -144,7 +144,8 @@ def _limited(m: Array, exponent: Array, threshold: float) -> Array:
 
 def _angle(x: Array, y: Array) -> Array:
     """Angle between rows, accurate for small ones too (Kahan 2006)."""
-    with np.errstate(invalid="ignore"):  # a gradient that is zero: nothing is turned
+    # a gradient that is zero, or far below the threshold: nothing is turned
+    with np.errstate(divide="ignore", invalid="ignore"):
         x, y = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (x, y))
     angle: Array = 2 * np.arctan2(*(np.linalg.norm(v, axis=1) for v in (x - y, x + y)))
     return angle
