@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..engine import InputError, Shown
-from .catalogue import NAMES, load_study
+from ..engine.arguments import LARGEST_SEED
+from ..engine.spec import check_integer
+from .catalogue import load_study
 from .own_sweep import study_of
 from .store import write_atomic
 from .sweep import Sweep
@@ -23,8 +25,9 @@ CONFIGURATION, INPUTS = "configuration.json", "inputs.npy"
 def claim(folder: Path, sweep: Sweep) -> None:
     """Write down whose folder this is, or check it.
 
-    A run may go on with more networks, longer windows and more points of the grid: what is stored
-    serves it as far as it goes, and stays.
+    A run may go on with other numbers of networks, more points of the grid and longer windows: what
+    is stored stays, and serves where it is of the same window. A cell that has more networks than
+    are asked for keeps them.
 
     Raises
     ------
@@ -40,9 +43,9 @@ def claim(folder: Path, sweep: Sweep) -> None:
                 shown = Shown(f"{folder} (holds a run with {key} = {theirs.get(key)})")
                 allowed = f"a new folder, or {key} as stored{' or more' if key in MORE else ''}"
                 raise InputError("--out", shown, allowed)
-        if theirs == ours:
+        if theirs == ours and (isinstance(sweep.inputs, str) or (folder / INPUTS).exists()):
             return
-    elif any(not entry.name.startswith(".") for entry in folder.iterdir()):
+    elif any(not e.name.startswith(".") and e.name != INPUTS for e in folder.iterdir()):
         shown = Shown(f"{folder} (not empty, no {CONFIGURATION})")
         raise InputError("--out", shown, "a new folder, or that of an earlier run")
     if not isinstance(sweep.inputs, str):
@@ -50,8 +53,8 @@ def claim(folder: Path, sweep: Sweep) -> None:
     write_atomic(file, json.dumps(ours, indent=1).encode())
 
 
-MORE = ("networks", "steps", "grid")
-FREE = ("summary", "target")
+MORE = ("steps", "grid")
+FREE = ("networks", "summary", "target")
 
 
 def extends(key: str, ours: Any, theirs: Any) -> bool:
@@ -77,7 +80,7 @@ def read_table(file: Path) -> dict[str, Any]:
         if isinstance(found, dict):
             return found
         problem = "not a table"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         problem = str(error)
     raise InputError("folder", Shown(f"{file} ({problem})"), "the folder of a run")
 
@@ -92,7 +95,9 @@ def stored_sweep(folder: Path) -> Sweep:
     """
     found = read_table(folder / CONFIGURATION)
     try:
-        study = load_study(found["study"]) if found["study"] in NAMES else _own(found)
+        study = _own(found) if found["own"] else load_study(found["study"])
+        for key, least in {"networks": 1, "steps": 2, "seed": 0}.items():
+            check_integer(key, found[key], least, LARGEST_SEED)
         sweep = Sweep(
             study=study,
             base=found["base"],
@@ -104,7 +109,7 @@ def stored_sweep(folder: Path) -> Sweep:
         if json.loads(json.dumps(sweep.configuration())) | {"summary": found["summary"]} == found:
             return sweep
         problem = "not as this version writes it"
-    except (KeyError, TypeError, AttributeError, ValueError, OSError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OSError, ImportError) as error:
         problem = f"{type(error).__name__}: {error}"
     shown = Shown(f"{folder / CONFIGURATION} ({problem})")
     raise InputError("folder", shown, "the folder of a run of this version")

@@ -100,9 +100,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def means(arguments: argparse.Namespace) -> Means:
     """With what a run measures."""
+    from ..engine import InputError
     from . import executors
+    from .display import check_log
     from .run import Means
 
+    if arguments.log_json is not None:
+        check_log(arguments.log_json)
+    if arguments.scheduler is not None and arguments.workers is not None:
+        raise InputError("--workers", arguments.workers, "nothing beside --scheduler")
     crew: Any = executors.processes if arguments.processes else executors.threads
     if arguments.scheduler is not None:
         crew = lambda count: executors.scheduler(arguments.scheduler)  # noqa: E731

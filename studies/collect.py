@@ -65,9 +65,11 @@ def _trailing_coordinates(sweep: Sweep, data: xr.Dataset) -> dict[str, Any]:
 
 def _attribute(value: Any) -> Any:
     """Texts and numbers as they are, anything else as JSON: netCDF knows no tables."""
-    return value if isinstance(value, (str, int, float)) else json.dumps(value)
+    plain = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    return value if plain else json.dumps(value)
 
 
 def _axis(values: tuple[Any, ...]) -> list[Any]:
-    plain = all(isinstance(v, (str, int, float)) for v in values)
-    return list(values) if plain else [json.dumps(v) for v in values]
+    if not all(isinstance(v, (str, int, float)) for v in values):
+        return [json.dumps(v) for v in values]
+    return [float(v) if isinstance(v, int) and abs(v) >= 2**63 else v for v in values]

@@ -15,6 +15,15 @@ INTERVAL = 1.0
 """Seconds between two lines about progress, at least."""
 
 
+def check_log(file: Path) -> None:
+    """`InputError` if events cannot be appended to a file."""
+    try:
+        file.open("a", encoding="utf-8").close()
+    except OSError as error:
+        shown = Shown(f"{file} ({error.strerror})")
+        raise InputError("--log-json", shown, "a file that can be written") from None
+
+
 class Display:
     """Shows progress on a terminal, silently when piped, and appends events to a file.
 
@@ -35,11 +44,7 @@ class Display:
     def __init__(self, name: str, total: int, done: int, log: Path | None = None) -> None:
         self.total, self.done, self.before = total, done, done
         self.started = self.told = time.perf_counter()
-        try:
-            self.log = None if log is None else log.open("a", encoding="utf-8", buffering=1)
-        except OSError as error:
-            shown = Shown(f"{log} ({error.strerror})")
-            raise InputError("--log-json", shown, "a file that can be written") from None
+        self.log = None if log is None else log.open("a", encoding="utf-8", buffering=1)
         self.bar: Any = tqdm(
             total=total,
             initial=done,

@@ -72,7 +72,8 @@ class Workers:
         """Run a task some time; dead workers show in the future, never here."""
         try:
             if self.elsewhere:
-                return self.executor.submit(in_worker, task)
+                with without_interrupts():
+                    return self.executor.submit(in_worker, task)
             return self.executor.submit(task)
         except self.lost as error:
             future: Future[T] = Future()
@@ -164,6 +165,16 @@ def _until_done(workers: Workers) -> Iterator[Workers]:
         workers.stop()
 
 
+@contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Processes that start meanwhile leave Ctrl-C to their parent, from their first instruction."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def in_worker(task: Callable[[], T]) -> T:
     """Run a task in a process that belongs to the workers."""
     prepare_process()
@@ -177,8 +188,7 @@ def prepare_process() -> None:
 
 
 def start_process() -> None:
-    """A worker ends with its parent, however that ends, and leaves Ctrl-C to it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A worker ends with its parent, however that ends."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()

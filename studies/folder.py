@@ -7,7 +7,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from .claim import read_table, stored_sweep
+from .claim import stored_sweep
 from .errors import RunIncomplete
 from .measuring import Progress
 from .results import ResultsFolder
@@ -49,10 +49,13 @@ def status(folder: Path) -> Iterator[str]:
         if networks < wanted[cell]:
             word = "begun" if networks else "missing"
             yield f"{word}: {named(cell)}: {networks} of {wanted[cell]} networks"
-    for file in sorted(folder.glob("provenance*.json")):
-        yield from read_table(file).get("failed", [])
+    reasons = store.failures()
+    for cell in done:
+        if cell.key in reasons and done[cell] < wanted[cell]:
+            yield f"failed: {named(cell)}: {reasons[cell.key]}"
 
 
 def networks_of(store: ResultsFolder, cell: Cell) -> int:
-    """How many networks of a cell are stored."""
-    return sum(store.load(segment).networks for segment in store.segments(cell))
+    """How many of the wanted networks of a cell are stored."""
+    stored = ((segment.count, store.load(segment).networks) for segment in store.segments(cell))
+    return sum(min(count, networks) for count, networks in stored)

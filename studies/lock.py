@@ -6,7 +6,9 @@ ends, and no clock or process number is believed.
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,16 +22,25 @@ except ImportError:  # not on Windows, where two runs in one folder are not noti
     fcntl = None  # type: ignore[assignment]
 
 
+SHARED_PATIENCE = 0.5
+"""Seconds: one of several sharers who leaves holds it alone for a moment."""
+
+WITHOUT = {errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK}
+"""What a file system says that has no locks; two runs in one folder are not noticed there."""
+
+
 @contextmanager
-def locked(path: Path, shared: bool = False) -> Iterator[None]:
+def locked(path: Path, shared: bool = False, patience: float = 0.0) -> Iterator[None]:
     """Hold a lock file, alone or, `shared`, together with others who share it.
+
+    Somebody else's is waited for, for `patience` seconds.
 
     Raises
     ------
     InputError
         If somebody else holds it.
     """
-    file = _held(path, shared)
+    file = _held(path, shared, max(patience, SHARED_PATIENCE if shared else 0.0))
     try:
         yield
     finally:
@@ -38,11 +49,15 @@ def locked(path: Path, shared: bool = False) -> Iterator[None]:
         file.close()
 
 
-def _held(path: Path, shared: bool) -> IO[str]:
+def _held(path: Path, shared: bool, patience: float) -> IO[str]:
+    deadline = time.monotonic() + patience
     while True:
-        file = open(path, "a", encoding="ascii")  # noqa: SIM115 - open as long as it is held
+        file = path.open("a+", encoding="ascii")  # to share a lock on NFS, reading must be allowed
         if not _lock(file, alone=not shared):
             file.close()
+            if time.monotonic() < deadline:
+                time.sleep(0.01)
+                continue
             allowed = "a folder that no other run is using: wait for it, or stop it"
             raise InputError("--out", Shown(f"{path.parent} (in use)"), allowed)
         try:
@@ -60,6 +75,7 @@ def _lock(file: IO[str], alone: bool) -> bool:
             fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        except OSError:
-            return True
+        except OSError as error:
+            if error.errno not in WITHOUT:
+                raise
     return True

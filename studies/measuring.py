@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -93,15 +93,19 @@ def _jobs(missing: Mapping[Segment, Fold], progress: Progress) -> Iterator[Job[S
 
 @contextmanager
 def interruptible(progress: Progress) -> Iterator[None]:
-    """Ctrl-C once: finish what runs. Twice: `KeyboardInterrupt`, as ever."""
-    if threading.current_thread() is not threading.main_thread():
+    """Ctrl-C once: finish what runs or waits to. Twice: `KeyboardInterrupt`, as ever.
+
+    In a process that is told to ignore it, as in the background of a script, nothing changes.
+    """
+    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    if ignored or threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
         progress.stop = True
         signal.signal(signal.SIGINT, before)
-        print("gradhorizon: finishing what runs; again to stop now", file=sys.stderr)
+        os.write(2, b"gradhorizon: finishing what runs; again to stop now\n")
 
     before = signal.signal(signal.SIGINT, stop)
     try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -25,6 +25,9 @@ from .summary import Summary
 from .sweep import Cell, Sweep
 
 RESULTS, NETWORKS = "results.nc", "networks.json"
+
+PATIENCE = 10.0
+"""Seconds to wait while another shard claims the folder."""
 
 
 class ResultsFolder:
@@ -68,26 +71,27 @@ class ResultsFolder:
                     locks.enter_context(locked(path / f".lock-{part}"))
                 else:
                     sweep_up(path)
-                claim(path, sweep)
-                (path / "cells").mkdir(exist_ok=True)
+                with locked(path / ".lock-claim", patience=PATIENCE):
+                    claim(path, sweep)
+                    (path / "cells").mkdir(exist_ok=True)
             except OSError as error:
                 shown = Shown(f"{path} ({error.strerror or error})")
                 raise InputError("--out", shown, "a folder that can be written") from None
             yield cls(path, sweep, part)
 
     def load(self, segment: Segment) -> Fold:
-        """What is stored of a segment; nothing, with a warning, of a damaged one."""
+        """All that is stored of a segment; nothing, with a warning, of a damaged one."""
         file = self._file(segment)
         try:
             flat, meta = load_cell(file)
             blocks = meta.pop("blocks")
             if meta != json.loads(json.dumps(_identity(segment))):
                 raise DamagedCell(f"{file}: holds another cell")
-            return segment.usable(Fold.from_arrays(blocks, flat))
+            return Fold.from_arrays(blocks, flat)
         except FileNotFoundError:
             return Fold()
-        except (DamagedCell, ValueError, KeyError, TypeError) as error:
-            print(f"warning: {file}: damaged, computed again ({error})", file=sys.stderr)
+        except (DamagedCell, ValueError, KeyError, TypeError, OSError) as error:
+            print(f"warning: {file}: damaged, as good as missing ({error})", file=sys.stderr)
             return Fold()
 
     def save(self, segment: Segment, found: Fold) -> None:
@@ -121,15 +125,16 @@ class ResultsFolder:
         return read_table(file) if file.exists() else {}
 
     def summary(self, cell: Cell) -> Summary | None:
-        """The statistics of a cell, up to the first of its segments that is not complete."""
+        """All that is stored of a cell, up to the first of its segments that is not whole."""
         total: Summary | None = None
-        for segment in self.segments(cell):
+        for index in itertools.count():
+            segment = Segment(cell.measurement, index, 0)
             found = self.load(segment)
             if found.total is not None:
                 total = found.total if total is None else total.merge(found.total)
-            if found.networks < segment.count:
-                break
-        return total
+            if found.networks < segment.size:
+                return total
+        raise AssertionError  # files are finite
 
     def _file(self, segment: Segment) -> Path:
         return self.path / "cells" / f"{segment.measurement.key}-{segment.index}.cell"
@@ -143,6 +148,21 @@ class ResultsFolder:
         except (ValueError, ArithmeticError) as error:  # the results are safe, say so and go on
             print(f"warning: figure not drawn: {error}", file=sys.stderr)
 
+    def remember(self, failures: Mapping[str, str]) -> None:
+        """Write down which cells failed, by key, for `status`; until they are measured."""
+        file = self.path / f"failures{self.part and '-'}{self.part}.json"
+        if failures:
+            write_atomic(file, json.dumps(dict(failures), indent=1).encode())
+        else:
+            file.unlink(missing_ok=True)
+
+    def failures(self) -> dict[str, str]:
+        """What runs wrote down, of all parts."""
+        found: dict[str, str] = {}
+        for file in sorted(self.path.glob("failures*.json")):
+            found |= read_table(file)
+        return found
+
     def note(self, provenance: Mapping[str, Any]) -> None:
         """Write down what this run did; where it measured nothing, the one that did stands."""
         file = self.path / f"provenance{self.part and '-'}{self.part}.json"
@@ -151,8 +171,8 @@ class ResultsFolder:
 
 
 def sweep_up(folder: Path) -> None:
-    """Delete what killed writers left."""
-    for torn in (*folder.glob(".*.tmp"), *folder.glob("cells/.*.tmp")):
+    """Delete what killed runs left."""
+    for torn in (*folder.glob(".*.tmp"), *folder.glob("cells/.*.tmp"), *folder.glob(".lock-*")):
         torn.unlink(missing_ok=True)
 
 
@@ -163,13 +183,8 @@ def _identity(segment: Segment) -> dict[str, Any]:
 
 def write_dataset(path: Path, data: xr.Dataset) -> None:
     """Write a netCDF file so that a reader sees the old one or the new one whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        data.to_netcdf(temporary, engine="h5netcdf")
-        content = temporary.read_bytes()
-    finally:
-        temporary.unlink(missing_ok=True)
-    write_atomic(path, content)
+    # in memory: HDF5 brings the process down where a disk is full
+    write_atomic(path, bytes(data.to_netcdf(engine="h5netcdf")))
 
 
 def read_dataset(folder: Path) -> xr.Dataset:

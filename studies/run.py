@@ -65,12 +65,11 @@ def run_sweep(sweep: Sweep, folder: Path, means: Means = Means()) -> xr.Dataset:
     RunIncomplete
         After an interruption, or if cells failed; the results so far are written.
     """
-    workers = check(sweep, means.workers or available_cores())
-    progress = Progress()
-    with ResultsFolder.opened(folder, sweep) as store:
-        _measure(store, segments(store), progress, workers, means)
+    count, progress = check(sweep, means.workers or available_cores()), Progress()
+    with means.crew(count) as workers, ResultsFolder.opened(folder, sweep) as store:
+        _measure(store, segments(store), progress, workers, means.log)
         while not progress.stop and store.want(further_networks(store, progress)):
-            _measure(store, segments(store), progress, workers, means)
+            _measure(store, segments(store), progress, workers, means.log)
         data = write_results(sweep, store, progress)
     if progress.stop or progress.failures:
         raise RunIncomplete("\n".join(told(sweep, progress)))
@@ -94,14 +93,15 @@ def run_shard(sweep: Sweep, folder: Path, shard: tuple[int, int], means: Means =
     InputError, RunIncomplete
         As `run_sweep`.
     """
-    workers = check(sweep, means.workers or available_cores())
+    count = check(sweep, means.workers or available_cores())
     part, parts = shard
     if sweep.target is not None:
         allowed = "nothing beside --target-error: how many networks it takes, all shards would say"
         raise InputError("--shard", Shown(f"{part}/{parts}"), allowed)
     progress = Progress()
-    with ResultsFolder.opened(folder, sweep, f"{part}-of-{parts}") as store:
-        _measure(store, segments(store)[part - 1 :: parts], progress, workers, means)
+    name = f"{part}-of-{parts}"
+    with means.crew(count) as workers, ResultsFolder.opened(folder, sweep, name) as store:
+        _measure(store, dealt(segments(store), part, parts), progress, workers, means.log)
         store.note(provenance(sweep, progress))
     if progress.stop or progress.failures:
         raise RunIncomplete("\n".join(told(sweep, progress)))
@@ -110,6 +110,12 @@ def run_shard(sweep: Sweep, folder: Path, shard: tuple[int, int], means: Means =
 def segments(store: ResultsFolder) -> list[Segment]:
     """All that is to be measured, in order."""
     return [segment for cell in store.sweep.distinct for segment in store.segments(cell)]
+
+
+def dealt(wanted: Sequence[Segment], part: int, parts: int) -> list[Segment]:
+    """A part of some segments: about as much work as the others."""
+    by_work = sorted(wanted, key=lambda s: s.count * s.measurement.operations, reverse=True)
+    return by_work[part - 1 :: parts]
 
 
 def further_networks(store: ResultsFolder, progress: Progress) -> dict[str, int]:
@@ -128,21 +134,22 @@ def _measure(
     store: ResultsFolder,
     wanted: Sequence[Segment],
     progress: Progress,
-    workers: int,
-    means: Means,
+    workers: Workers,
+    log: Path | None,
 ) -> None:
     """Measure what is not complete of some segments."""
     sweep = store.sweep
-    stored = ((segment, store.load(segment)) for segment in wanted)
+    stored = ((segment, segment.usable(store.load(segment))) for segment in wanted)
     missing = {segment: found for segment, found in stored if found.networks < segment.count}
     total = sum(segment.count for segment in wanted)
     left = sum(segment.count - found.networks for segment, found in missing.items())
-    with Display(sweep.study.name, total, total - left, means.log) as display:
+    with Display(sweep.study.name, total, total - left, log) as display:
         if missing:
-            with means.crew(workers) as crew, interruptible(progress):
-                measure_segments(missing, crew, store.save, progress, display.update)
+            with interruptible(progress):
+                measure_segments(missing, workers, store.save, progress, display.update)
         for line in told(sweep, progress):
             display.tell("failed", reason=line)
+        store.remember(progress.failures)
         progress.seconds += display.seconds
 
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from .executors import Workers
@@ -14,6 +15,8 @@ from .task import Task
 
 ATTEMPTS = 3
 """How often a task may take its process down by itself before it is given up."""
+
+GUARD = "does the script have its  if __name__ == '__main__'  ?"
 
 K = TypeVar("K")
 
@@ -47,14 +50,15 @@ def in_order(
     OSError
         If nobody runs tasks any more.
     """
-    waiting: deque[tuple[Job[K], Future[Summary]]] = deque()
+    waiting: deque[tuple[Job[K], Future[Summary | Failure]]] = deque()
+    proven = False
 
     def fill() -> None:
         while len(waiting) < workers.room:
             job = next(jobs, None)
             if job is None:
                 return
-            waiting.append((job, workers.submit(job.task)))
+            waiting.append((job, workers.submit(partial(attempt, job.task))))
 
     try:
         fill()
@@ -65,7 +69,12 @@ def in_order(
                 suspects = [(job, future), *waiting]
                 waiting.clear()
                 for suspect, before in suspects:
-                    yield suspect, _again(suspect.task, before, workers)
+                    found = _again(suspect.task, before, workers)
+                    proven |= not isinstance(found, Failure)
+                    yield suspect, found
+                if not proven:
+                    raise ConnectionError(f"no worker has done anything before it died; {GUARD}")
+            proven = True
             fill()  # before the others: nobody waits for whoever reads them
             if outcome is not None:
                 yield job, outcome
@@ -74,7 +83,15 @@ def in_order(
             future.cancel()
 
 
-def _outcome(future: Future[Summary], workers: Workers) -> Summary | Failure | None:
+def attempt(task: Task) -> Summary | Failure:
+    """Run a task; its errors are results, unlike those of whoever carries it."""
+    try:
+        return task()
+    except Exception as error:
+        return Failure(f"{type(error).__name__}: {error}".splitlines()[0])
+
+
+def _outcome(future: Future[Summary | Failure], workers: Workers) -> Summary | Failure | None:
     """What a future holds; None if its process died."""
     try:
         return future.result()
@@ -82,18 +99,15 @@ def _outcome(future: Future[Summary], workers: Workers) -> Summary | Failure | N
         return None
     except CancelledError:
         raise ConnectionError("nobody runs the tasks any more") from None
-    except OSError:
-        raise
-    except Exception as error:
-        return Failure(f"{type(error).__name__}: {error}".splitlines()[0])
 
 
-def _again(task: Task, before: Future[Summary], workers: Workers) -> Summary | Failure:
+def _again(task: Task, before: Future[Summary | Failure], workers: Workers) -> Summary | Failure:
     """Run a task alone, unless it was done when the process died."""
     found = _outcome(before, workers) if before.done() else None
-    for _ in range(ATTEMPTS):
+    for tried in range(ATTEMPTS + 1):  # the first may find that the processes are gone already
         if found is not None:
             return found
-        workers.renew()
-        found = _outcome(workers.submit(task), workers)
+        if tried:
+            workers.renew()
+        found = _outcome(workers.submit(partial(attempt, task)), workers)
     return found or Failure(f"its process died {ATTEMPTS} times")

@@ -47,11 +47,9 @@ class Segment:
         """Networks of a whole one."""
         return BLOCKS * self.measurement.block
 
-    def usable(self, found: Fold | None) -> Fold:
-        """What of earlier statistics serves this segment: all, its complete blocks, or nothing."""
-        if found is None or found.blocks * self.measurement.block > self.count:
-            return Fold()
-        return found if found.networks == self.count else replace(found, tail=None)
+    def usable(self, found: Fold) -> Fold:
+        """What of stored statistics the measurement goes on from: all, or the complete blocks."""
+        return found if found.networks >= self.count else replace(found, tail=None)
 
     def tasks(self, after: int) -> Iterator[Task]:
         """Its blocks but the first few."""

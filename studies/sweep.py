@@ -20,6 +20,7 @@ from ..engine import (
     make_plan,
     product_variables,
 )
+from .catalogue import NAMES
 from .names import flat, nested
 from .segment import Segment
 from .study import Study
@@ -90,6 +91,7 @@ class Sweep:
         """All that decides the results, as plain values; a results folder belongs to one."""
         return {
             "study": self.study.name,
+            "own": self.study.name not in NAMES,
             "summary": self.study.summary,
             "products": list(self.study.products),
             "exponents": self.study.exponents,

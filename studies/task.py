@@ -106,8 +106,13 @@ class Measurement:
         It follows from the specification alone: statistics are merged block by block, in order, so
         that results are the same to the last bit whatever ran where.
         """
-        each = operations(self.spec, self.source().window, self.wanted)
-        return int(2 ** np.clip(np.floor(np.log2(OPERATIONS / each)), 0, np.log2(LARGEST_BLOCK)))
+        share = OPERATIONS / self.operations
+        return int(2 ** np.clip(np.floor(np.log2(share)), 0, np.log2(LARGEST_BLOCK)))
+
+    @cached_property
+    def operations(self) -> float:
+        """Those of a network, roughly."""
+        return operations(self.spec, self.source().window, self.wanted)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ import pytest
 import xarray as xr
 from children import children_of
 
-from gradhorizon.engine import InputError
+from gradhorizon.engine import available_cores
 from gradhorizon.studies import executors, task
 from gradhorizon.studies.catalogue import NAMES, load_study
 from gradhorizon.studies.claim import stored_sweep
@@ -23,6 +23,7 @@ from gradhorizon.studies.cli import main
 from gradhorizon.studies.lock import locked
 from gradhorizon.studies.options import Options, settle
 from gradhorizon.studies.own_sweep import load_toml
+from gradhorizon.studies.results import ResultsFolder
 from gradhorizon.studies.run import Means, run_sweep
 
 SMALL = ("--networks", "200", "--steps", "12", "--set", "hidden_size=6")
@@ -103,11 +104,19 @@ def test_an_extended_run_uses_what_is_stored(direct, tmp_path, monkeypatch):
     assert {path.name for path in out.glob("cells/*")} == before
 
 
-def test_a_folder_takes_no_smaller_run(tmp_path):
+def test_a_smaller_run_keeps_what_is_there(tmp_path, capsys):
+    """Also one that was begun by mistake: nothing stored is lost, and `status` says so."""
     out = tmp_path / "out"
-    run_sweep(bptt(20), out)
-    with pytest.raises(InputError, match="networks as stored or more"):
-        run_sweep(bptt(19), out)
+    first = run_sweep(bptt(20), out)
+    xr.testing.assert_equal(run_sweep(bptt(3), out), first)
+    sweep = bptt(5000)
+    with ResultsFolder.opened(out, sweep):
+        pass
+    assert main(["collect", str(out)]) == 1
+    xr.testing.assert_equal(xr.load_dataset(out / "results.nc"), first)
+    capsys.readouterr()
+    assert main(["status", str(out)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith(": 20 of 5000 networks")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -238,7 +247,7 @@ def test_a_killed_run_leaves_no_lock_that_holds(tmp_path):
     out = tmp_path / "out"
     process = start(out, "--processes")
     children = children_of(process.pid)
-    assert len(children) >= os.cpu_count()
+    assert len(children) >= available_cores()
     process.kill()
     process.wait()
     deadline = time.monotonic() + 30

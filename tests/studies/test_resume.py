@@ -84,3 +84,18 @@ def test_workers_do_not_change_the_results(tmp_path):
         assert main([*SMALL, str(tmp_path / workers), "--workers", workers]) == 0
     one, three = (xr.load_dataset(tmp_path / w / "results.nc") for w in ("1", "3"))
     xr.testing.assert_identical(one, three)
+
+
+@pytest.mark.parametrize("kib", [4, 20, 60])
+def test_a_full_disk_is_one_line_and_nothing_is_lost(kib, tmp_path):
+    """Files may not grow beyond a limit, which cells, results or figures exceed."""
+    out = tmp_path / "out"
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, 2 * [{kib * 1024}])"
+    call = f"from gradhorizon.studies.cli import main; sys.exit(main({[*SMALL, str(out)]!r}))"
+    script = f"import sys; {limit}; {call}"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    assert ended.stderr.startswith("gradhorizon: the run failed: ")
+    assert [path.name for path in (*out.glob(".*"), *out.glob("cells/.*"))] == []
+    assert main([*SMALL, str(out)]) == 0

@@ -67,7 +67,7 @@ def test_summaries_in_memory_do_not_grow_with_the_networks(blocks, flow):
     assert progress.measured == 2 * sweep.networks
     assert executors.WAITING < most <= executors.WAITING + 2 + 2 * len(saved)
     for cell in sweep.cells:
-        parts = [saved[segment].total for segment in cell.segments(sweep.networks)]
+        parts = [one.total for s, one in saved.items() if s.measurement is cell.measurement]
         total = parts[0] if len(parts) == 1 else parts[0].merge(parts[1])
         for part in parts[2:]:
             total = total.merge(part)
