@@ -29,7 +29,7 @@ from .store import cell_key
 from .study import Derive
 from .summary import Summary
 
-OPERATIONS = 4e9
+OPERATIONS = 1e10
 """Of a block: some tenths of a second, so that handing it to another process costs little beside
 it, and the last ones of a run do not keep others waiting."""
 
