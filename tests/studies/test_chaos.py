@@ -15,12 +15,12 @@ from children import children_of
 
 from gradhorizon.studies.cli import main
 
-ARGUMENTS = ("run", "decay", "--networks", "300", "--steps", "60", "--set", "hidden_size=12")
+ARGUMENTS = ("run", "decay", "--steps", "60", "--set", "hidden_size=12", "--networks")
 
 
-def start(out):
-    command = [sys.executable, "-m", "gradhorizon.studies.cli", *ARGUMENTS, "--out", str(out)]
-    command += ["--processes", "--workers", "2"]
+def start(out, networks):
+    command = [sys.executable, "-m", "gradhorizon.studies.cli", *ARGUMENTS, networks]
+    command += ["--out", str(out), "--processes", "--workers", "2"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -35,12 +35,14 @@ def wait_for_progress(out, process):
     return True
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(24, marks=pytest.mark.slow)])
-def test_a_run_survives(kills, tmp_path):
+@pytest.mark.parametrize(
+    "kills, networks", [(2, "300"), pytest.param(24, "4000", marks=pytest.mark.slow)]
+)
+def test_a_run_survives(kills, networks, tmp_path):
     """Half of the kills hit the driver, half a worker; then the same command, to its end."""
     whole, out = tmp_path / "whole", tmp_path / "out"
-    assert main([*ARGUMENTS, "--out", str(whole)]) == 0
-    dice, done, process = random.Random(3), [], start(out)
+    assert main([*ARGUMENTS, networks, "--out", str(whole)]) == 0
+    dice, done, process = random.Random(3), [], start(out, networks)
     while len(done) < kills:
         if not wait_for_progress(out, process):
             break
@@ -54,7 +56,7 @@ def test_a_run_survives(kills, tmp_path):
         done.append(victim)
         if victim == process.pid:
             process.wait()
-            process = start(out)
+            process = start(out, networks)
     assert len(done) == kills, "the run ended before all kills"
     assert process.wait(timeout=300) == 0
     xr.testing.assert_identical(
