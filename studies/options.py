@@ -29,7 +29,7 @@ class Options:
     burn_in: int | None = None
     precision: str | None = None
     overrides: Sequence[str] = ()
-    target_error: str | None = None
+    target_error: str | float | None = None
     ceiling: int | None = None
 
     def over(self, defaults: Mapping[str, Any]) -> Options:
@@ -77,7 +77,7 @@ def settle(study: Study, options: Options) -> Sweep:
 
 def _target(options: Options) -> Target | None:
     if options.target_error is not None:
-        return Target.of(options.target_error, options.ceiling)
+        return Target.of(str(options.target_error), options.ceiling)
     if options.ceiling is not None:
         raise InputError("--ceiling", options.ceiling, "nothing without --target-error")
     return None

@@ -16,7 +16,7 @@ from .catalogue import NAMES
 from .names import flat
 from .study import Study, nothing_derived
 
-OPTIONS = ("networks", "steps", "seed", "inputs", "burn_in")
+OPTIONS = ("networks", "steps", "seed", "inputs", "burn_in", "target_error", "ceiling")
 """What the command line may say as well, and then overrules."""
 
 KEYS = {"name", "summary", "products", "clip", "exponents", "spec", "grid", *OPTIONS}
@@ -26,9 +26,9 @@ def load_toml(path: Path) -> tuple[Study, dict[str, Any]]:
     """Return the sweep that a TOML file describes, and the options that stand in it.
 
     The file may have ``name``, ``summary``, ``networks``, ``steps``, ``seed``, ``inputs``,
-    ``burn_in``, ``products``, ``clip`` (a table), ``exponents`` (how many leading Lyapunov
-    exponents the product ``lyapunov`` finds), a table ``[spec]`` of fields and a table ``[grid]``
-    of field = list.
+    ``burn_in``, ``target_error``, ``ceiling``, ``products``, ``clip`` (a table), ``exponents`` (how
+    many leading Lyapunov exponents the product ``lyapunov`` finds), a table ``[spec]`` of fields
+    and a table ``[grid]`` of field = list.
 
     Parameters
     ----------

@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 
 from ..engine import InputError
+from ..engine.spec import check_integer
 from .statistics import Moments
 from .summary import Summary
 
@@ -48,8 +49,8 @@ class Target:
             error = math.nan
         if not 0.0 < error < math.inf or match is None:
             raise InputError("--target-error", text, "a number > 0, or a percentage as 1%")
-        if ceiling is not None and not 1 <= ceiling <= LARGEST:
-            raise InputError("--ceiling", ceiling, f"an integer in [1, {LARGEST}]")
+        if ceiling is not None:
+            check_integer("--ceiling", ceiling, 1, LARGEST)
         relative = match[2] == "%"
         return cls(error / 100 if relative else error, relative, ceiling or cls.ceiling)
 

@@ -11,6 +11,7 @@ from gradhorizon.studies import task
 from gradhorizon.studies.catalogue import load_study
 from gradhorizon.studies.cli import main
 from gradhorizon.studies.options import Options, settle
+from gradhorizon.studies.own_sweep import load_toml
 from gradhorizon.studies.run import Means, run_sweep
 from gradhorizon.studies.summary import Summary
 from gradhorizon.studies.target import Target
@@ -143,3 +144,37 @@ def test_options_that_do_not_go_together_are_refused(tmp_path, capsys):
         error = capsys.readouterr().err
         assert error.startswith(f"gradhorizon: {name}: ")
         assert error.count("\n") == 1
+
+
+def test_a_file_may_ask_for_an_error(tmp_path):
+    """As a number or with a percent sign; the command line overrules it."""
+    own = tmp_path / "own.toml"
+    own.write_text('target_error = "2%"\nceiling = 700\n')
+    study, stored = load_toml(own)
+    assert settle(study, Options().over(stored)).target == Target(0.02, True, 700)
+    given = Options(target_error="0.05", ceiling=900)
+    assert settle(study, given.over(stored)).target == Target(0.05, False, 900)
+    own.write_text("target_error = 0.01\n")
+    study, stored = load_toml(own)
+    assert settle(study, Options().over(stored)).target == Target(0.01)
+
+
+@pytest.mark.parametrize(
+    "text, arguments, name",
+    [
+        ("target_error = true", (), "--target-error"),
+        ("target_error = [0.1]", (), "--target-error"),
+        ("ceiling = 100", (), "--ceiling"),
+        ('target_error = 0.1\nceiling = "many"', (), "--ceiling"),
+        ("target_error = 0.1\nceiling = 1.5", (), "--ceiling"),
+        ("target_error = 0.1", ("--shard", "1/2"), "--shard"),
+    ],
+)
+def test_what_a_file_asks_for_is_checked(text, arguments, name, tmp_path, capsys):
+    own = tmp_path / "own.toml"
+    own.write_text(text)
+    assert main(["run", str(own), *arguments, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"gradhorizon: {name}: ")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
