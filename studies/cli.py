@@ -30,6 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     collect_less()
     try:
         return dispatch(options)
+    except KeyboardInterrupt:  # also during the imports, which take a second
+        hint = "; the same command goes on from here" if options.command == "run" else ""
+        print(f"gradhorizon: interrupted{hint}", file=sys.stderr)
+        return FAILED
     except BrokenPipeError:  # the reader has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
@@ -48,10 +52,6 @@ def dispatch(options: argparse.Namespace) -> int:
     except InputError as error:
         print(f"gradhorizon: {error}", file=sys.stderr)
         return USAGE
-    except KeyboardInterrupt:
-        hint = "; the same command goes on from here" if resumable else ""
-        print(f"gradhorizon: interrupted{hint}", file=sys.stderr)
-        return FAILED
     except BrokenPipeError:
         raise
     except RunIncomplete as reason:

@@ -59,8 +59,12 @@ def measure_segments(
         Gets the number of networks of each task that is done.
     """
     begun: dict[Segment, Fold] = {}
+
+    def wanted(job: Job[Segment]) -> bool:
+        return not (progress.stop or job.owner.measurement.key in progress.failures)
+
     try:
-        for job, outcome in in_order(_jobs(missing, progress), workers):
+        for job, outcome in in_order(_jobs(missing, progress), workers, wanted):
             segment, task, key = job.owner, job.task, job.owner.measurement.key
             if key in progress.failures:
                 continue
@@ -93,7 +97,7 @@ def _jobs(missing: Mapping[Segment, Fold], progress: Progress) -> Iterator[Job[S
 
 @contextmanager
 def interruptible(progress: Progress) -> Iterator[None]:
-    """Ctrl-C once: finish what runs or waits to. Twice: `KeyboardInterrupt`, as ever.
+    """Ctrl-C once: finish what runs. Twice: `KeyboardInterrupt`, as ever.
 
     In a process that is told to ignore it, as in the background of a script, nothing changes.
     """

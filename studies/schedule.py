@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import CancelledError, Future
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, wait
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from .executors import Workers
 from .summary import Summary
@@ -16,9 +17,13 @@ from .task import Task
 ATTEMPTS = 3
 """How often a task may take its process down by itself before it is given up."""
 
+PAUSE = 0.1
+"""Seconds between looks at whether what waits is still wanted."""
+
 GUARD = "does the script have its  if __name__ == '__main__'  ?"
 
 K = TypeVar("K")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,13 @@ class Failure:
     reason: str
 
 
+Queue: TypeAlias = "deque[tuple[Job[K], Future[Summary | Failure]]]"
+
+
 def in_order(
-    jobs: Iterator[Job[K]], workers: Workers
+    jobs: Iterator[Job[K]],
+    workers: Workers,
+    wanted: Callable[[Job[K]], bool] = lambda job: True,
 ) -> Iterator[tuple[Job[K], Summary | Failure]]:
     """What comes of each job, in the order of the jobs.
 
@@ -45,42 +55,59 @@ def in_order(
     are done with. When a process dies, those that were under way are run again one by one: the one
     that took it down is told from its neighbours.
 
+    Parameters
+    ----------
+    jobs : iterator of Job
+    workers : Workers
+    wanted : callable
+        Whether a job that has been handed out still is: if not, it is taken back unless it has
+        begun. Once it is not, it must not be again.
+
     Raises
     ------
     OSError
         If nobody runs tasks any more.
     """
-    waiting: deque[tuple[Job[K], Future[Summary | Failure]]] = deque()
-    proven = False
+    waiting: Queue[K] = deque()
 
-    def fill() -> None:
+    def fill() -> bool:
         while len(waiting) < workers.room:
             job = next(jobs, None)
             if job is None:
-                return
+                break
             waiting.append((job, workers.submit(partial(attempt, job.task))))
+        return bool(waiting)
 
     try:
-        fill()
-        while waiting:
+        while fill():
+            if not _first_done(waiting, wanted):
+                continue
             job, future = waiting.popleft()
             outcome = _outcome(future, workers)
-            if outcome is None:
-                suspects = [(job, future), *waiting]
-                waiting.clear()
-                for suspect, before in suspects:
-                    found = _again(suspect.task, before, workers)
-                    proven |= not isinstance(found, Failure)
-                    yield suspect, found
-                if not proven:
-                    raise ConnectionError(f"no worker has done anything before it died; {GUARD}")
-            proven = True
-            fill()  # before the others: nobody waits for whoever reads them
             if outcome is not None:
+                fill()  # before the others: nobody waits for whoever reads them
                 yield job, outcome
+                continue
+            suspects = [(job, future), *waiting]
+            waiting.clear()
+            wait([future for _, future in suspects])  # from here on, each is alone
+            for suspect, before in suspects:
+                if wanted(suspect):
+                    yield suspect, _again(suspect.task, before, workers)
     finally:
         for _, future in waiting:
             future.cancel()
+
+
+def _first_done(waiting: Queue[K], wanted: Callable[[Job[K]], bool]) -> bool:
+    """Wait for the first; False if all were taken back meanwhile.
+
+    They are taken back from the end, so that none is missing between two that are done.
+    """
+    while waiting and not wait([waiting[0][1]], PAUSE).done:
+        while waiting and not wanted(waiting[-1][0]) and waiting[-1][1].cancel():
+            waiting.pop()
+    return bool(waiting)
 
 
 def attempt(task: Task) -> Summary | Failure:
@@ -91,7 +118,7 @@ def attempt(task: Task) -> Summary | Failure:
         return Failure(f"{type(error).__name__}: {error}".splitlines()[0])
 
 
-def _outcome(future: Future[Summary | Failure], workers: Workers) -> Summary | Failure | None:
+def _outcome(future: Future[T], workers: Workers) -> T | None:
     """What a future holds; None if its process died."""
     try:
         return future.result()
@@ -103,11 +130,26 @@ def _outcome(future: Future[Summary | Failure], workers: Workers) -> Summary | F
 
 def _again(task: Task, before: Future[Summary | Failure], workers: Workers) -> Summary | Failure:
     """Run a task alone, unless it was done when the process died."""
-    found = _outcome(before, workers) if before.done() else None
-    for tried in range(ATTEMPTS + 1):  # the first may find that the processes are gone already
+    found = _outcome(before, workers)
+    for _ in range(ATTEMPTS):
         if found is not None:
             return found
+        _revive(workers)
+        found = _outcome(workers.submit(partial(attempt, task)), workers)
+    return Failure(f"its process died {ATTEMPTS} times") if found is None else found
+
+
+def _revive(workers: Workers) -> None:
+    """Have workers that do something: a task that kills them is told from those that cannot start.
+
+    Raises
+    ------
+    OSError
+        If there are none to be had.
+    """
+    for tried in range(ATTEMPTS):
         if tried:
             workers.renew()
-        found = _outcome(workers.submit(partial(attempt, task)), workers)
-    return found or Failure(f"its process died {ATTEMPTS} times")
+        if _outcome(workers.submit(os.getpid), workers) is not None:
+            return
+    raise ConnectionError(f"workers die before they do anything; {GUARD}")

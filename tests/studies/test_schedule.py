@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import weakref
 from functools import partial
 
 import numpy as np
 import pytest
+import xarray as xr
+from poison import deadly
 
 from gradhorizon.studies import executors
+from gradhorizon.studies.errors import RunIncomplete
 from gradhorizon.studies.measuring import Progress, measure_segments
-from gradhorizon.studies.schedule import ATTEMPTS, Failure, Job, in_order
+from gradhorizon.studies.options import Options, settle
+from gradhorizon.studies.run import Means, run_sweep
+from gradhorizon.studies.schedule import ATTEMPTS, GUARD, Failure, Job, in_order
 from gradhorizon.studies.segment import Fold
 from gradhorizon.studies.study import Study
 from gradhorizon.studies.summary import Summary
@@ -120,3 +127,53 @@ def test_a_task_that_kills_its_process_is_told_from_its_neighbours():
         found = dict(outcomes(things, workers))
     assert found.pop(1) == found.pop(4) == Failure(f"its process died {ATTEMPTS} times")
     assert found == {k: k for k in (0, 2, 3, 5, 6, 7)}
+
+
+def test_what_is_not_wanted_any_more_is_not_tried_again():
+    """A cell that kills workers does so with one of its tasks, not with all that wait."""
+    gone = set()
+    with executors.processes(1) as workers:
+        jobs = (Job(k, partial(os._exit, 1)) for k in range(3))
+        for job, outcome in in_order(jobs, workers, lambda job: not gone):
+            assert isinstance(outcome, Failure)
+            gone.add(job.owner)
+    assert gone == {0}
+
+
+UNGUARDED = """
+from pathlib import Path
+from gradhorizon.studies import executors
+from gradhorizon.studies.errors import RunIncomplete
+from gradhorizon.studies.catalogue import load_study
+from gradhorizon.studies.options import Options, settle
+from gradhorizon.studies.run import Means, run_sweep
+
+sweep = settle(load_study("bptt"), Options(networks=4, steps=9, overrides=("hidden_size=4",)))
+run_sweep(sweep, Path("out"), Means(1, executors.processes))
+"""
+
+
+def test_a_script_without_a_guard_ends_with_a_hint(tmp_path):
+    """Workers that read it again cannot start; the run ends in seconds and says why."""
+    script = tmp_path / "study.py"
+    script.write_text(UNGUARDED)
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"ConnectionError: workers die before they do anything; {GUARD}"
+    )
+
+
+def test_a_first_cell_that_kills_every_worker_is_named_and_the_others_are_measured(tmp_path):
+    study = Study(
+        "deadly", "", base={"hidden_size": 4}, grid={"weight_scale": (0.01, 1.0)}, derive=deadly
+    )
+    sweep = settle(study, Options(networks=20, steps=9))
+    with pytest.raises(RunIncomplete) as stopped:
+        run_sweep(sweep, tmp_path / "out", Means(1, executors.processes))
+    assert str(stopped.value) == (
+        f"failed: weight_scale = 0.01, seed 0: networks 0 to 19: its process died {ATTEMPTS} times"
+    )
+    data = xr.load_dataset(tmp_path / "out" / "results.nc")
+    assert data.status_count.sum("status").values.tolist() == [0, 20]

@@ -1,0 +1,96 @@
+"""Ctrl-C: what has begun is finished, nothing else is, and there is one line about it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from gradhorizon.studies import executors
+from gradhorizon.studies.measuring import Progress, interruptible, measure_segments
+from gradhorizon.studies.options import Options, settle
+from gradhorizon.studies.segment import Fold
+from gradhorizon.studies.study import Study
+from gradhorizon.studies.task import Task
+
+WORKERS = 2
+
+
+class Held:
+    """Tasks that begin and then wait until they may go on."""
+
+    def __init__(self, monkeypatch):
+        self.begun, self.release, measure = [], threading.Event(), Task.__call__
+
+        def held(task):
+            self.begun.append(task.first)
+            assert self.release.wait(60)
+            return measure(task)
+
+        monkeypatch.setattr(Task, "__call__", held)
+
+
+def until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_only_what_has_begun_is_finished(monkeypatch, capfd):
+    """One task per thread, although three per thread were handed out; their blocks are stored."""
+    monkeypatch.setattr("gradhorizon.studies.task.LARGEST_BLOCK", 8)
+    held, handed, progress, saved = Held(monkeypatch), [], Progress(), {}
+    study = Study("held", "", base={"hidden_size": 4}, grid={"weight_scale": (1.0,)}, steps=8)
+    asked = settle(study, Options(networks=200))
+
+    def interrupt():
+        until(lambda: len(held.begun) == WORKERS and len(handed) == executors.WAITING * WORKERS)
+        os.kill(os.getpid(), signal.SIGINT)
+        until(lambda: sum(future.cancelled() for future in handed) == len(handed) - WORKERS)
+        held.release.set()
+
+    thread = threading.Thread(target=interrupt)
+    with executors.threads(WORKERS) as workers, interruptible(progress):
+        submit = workers.submit
+        monkeypatch.setattr(workers, "submit", lambda f: handed.append(submit(f)) or handed[-1])
+        missing = {piece: Fold() for cell in asked.cells for piece in cell.segments(200)}
+        thread.start()
+        measure_segments(missing, workers, saved.__setitem__, progress, lambda count: None)
+    thread.join()
+    assert sorted(held.begun) == [0, 8]
+    assert progress.measured == 16
+    assert [found.blocks for found in saved.values()] == [2]
+    assert capfd.readouterr().err == "gradhorizon: finishing what runs; again to stop now\n"
+
+
+INTERRUPTED = """
+import signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+from gradhorizon.studies.cli import main
+sys.exit(main(["run", "decay", "--out", sys.argv[2]]))
+"""
+
+
+@pytest.mark.parametrize("module", ["numpy", "gradhorizon.kernels", "xarray", "tqdm"])
+def test_during_the_imports_it_is_one_line(module, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, module, tmp_path / "out"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "gradhorizon: interrupted; the same command goes on from here\n"
+    assert not (tmp_path / "out").exists()
