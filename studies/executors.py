@@ -6,6 +6,7 @@ processes have died, and that a process of its own keeps BLAS to one thread by i
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -85,9 +86,9 @@ class Workers:
         self.stop()
         self.executor = self.start()
 
-    def stop(self) -> None:
-        """Wait for what runs."""
-        self.executor.shutdown(wait=True)
+    def stop(self, patient: bool = True) -> None:
+        """Let nothing more begin; wait for what runs if `patient`."""
+        self.executor.shutdown(wait=patient)
 
 
 @contextmanager
@@ -140,13 +141,25 @@ def scheduler(address: str) -> Iterator[Workers]:
     except (OSError, ValueError, ImportError) as error:
         allowed = "the address of a dask scheduler, as tcp://host:8786"
         raise InputError("--scheduler", Shown(f"{address} ({error})"), allowed) from None
-    with client:
+    with _silent("distributed.client"), client:  # what it lost, futures and errors say
         count = sum(client.nthreads().values())
         if not count:
             raise InputError("--scheduler", Shown(f"{address} (no workers)"), "one with workers")
         # equal tasks are equal keys to it, and a key that failed stays failed
         start = partial(client.get_executor, pure=False)
         yield from _until_done(Workers(count, start, True, (KilledWorker, BrokenExecutor)))
+
+
+@contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Keep a logger of another library, and the tracebacks that it writes, from the user."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager
@@ -159,10 +172,14 @@ def given(executor: Executor, count: int) -> Iterator[Workers]:
 
 
 def _until_done(workers: Workers) -> Iterator[Workers]:
+    patient = True
     try:
         yield workers
+    except KeyboardInterrupt:
+        patient = False  # a cluster may never be done
+        raise
     finally:
-        workers.stop()
+        workers.stop(patient)
 
 
 @contextmanager

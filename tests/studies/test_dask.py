@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
+import dask_processes
 import pytest
 import xarray as xr
 
@@ -68,3 +71,32 @@ def test_nobody_there_is_one_line(address, tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.startswith("gradhorizon: --scheduler: ")
     assert error.count("\n") == 1
+
+
+LONG = ["decay", "--networks", "2000", "--steps", "60", "--set", "hidden_size=16"]
+LONG += ["--set", "slope=1", "--set", "weight_scale=1,1.5"]
+
+
+def test_a_scheduler_that_dies_ends_the_run_and_a_new_one_goes_on(tmp_path):
+    """One line and status 1 within a minute; what is stored is kept; the same arrays at the end."""
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    command = [sys.executable, "-m", "gradhorizon.studies.cli", "run", *LONG, "--out", str(out)]
+    with dask_processes.cluster(1) as first:
+        run = subprocess.Popen([*command, "--scheduler", first.address], stderr=subprocess.PIPE)
+        while not list(out.glob("cells/*.cell")):
+            assert run.poll() is None, run.communicate()[1].decode()
+            time.sleep(0.005)
+        first.scheduler.kill()
+        told = run.communicate(timeout=60)[1].decode()
+    assert run.returncode == 1
+    reason = "nobody runs the tasks any more"
+    assert told == f"gradhorizon: the run failed: {reason}; it can be resumed\n"
+    stored = {file.name: file.read_bytes() for file in out.glob("cells/*.cell")}
+    assert stored
+    with dask_processes.cluster(1) as second:
+        assert main(["run", *LONG, "--out", str(out), "--scheduler", second.address]) == 0
+    assert stored.items() <= {f.name: f.read_bytes() for f in out.glob("cells/*.cell")}.items()
+    assert main(["run", *LONG, "--out", str(whole)]) == 0
+    xr.testing.assert_identical(
+        xr.load_dataset(out / "results.nc"), xr.load_dataset(whole / "results.nc")
+    )
