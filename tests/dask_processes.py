@@ -12,6 +12,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+QUIET = ("--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", "127.0.0.1:0")
+"""Without a dashboard there is a web server all the same, on every interface unless told."""
+
 PATIENCE = 60.0
 """Seconds for a process to start."""
 
@@ -43,7 +46,7 @@ def cluster(workers: int = 2) -> Iterator[Cluster]:
 
 def _start(stack: ExitStack, role: str, *arguments: object) -> subprocess.Popen[bytes]:
     module = f"distributed.cli.dask_{role}"
-    command = [sys.executable, "-m", module, "--host", "127.0.0.1", "--no-dashboard", *arguments]
+    command = [sys.executable, "-m", module, *QUIET, *arguments]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen([str(part) for part in command], **quiet)  # type: ignore[call-overload]
     stack.callback(process.wait)
