@@ -53,12 +53,15 @@ class Workers:
         Whether tasks run in other processes.
     lost : tuple of exception types
         What a future raises whose process died.
+    attempts : int
+        How often a task may be lost that runs alone before it is given up.
     """
 
     count: int
     start: Callable[[], Executor]
     elsewhere: bool = False
     lost: tuple[type[BaseException], ...] = (BrokenExecutor,)
+    attempts: int = 3
     executor: Executor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -147,7 +150,9 @@ def scheduler(address: str) -> Iterator[Workers]:
             raise InputError("--scheduler", Shown(f"{address} (no workers)"), "one with workers")
         # equal tasks are equal keys to it, and a key that failed stays failed
         start = partial(client.get_executor, pure=False)
-        yield from _until_done(Workers(count, start, True, (KilledWorker, BrokenExecutor)))
+        lost = (KilledWorker, BrokenExecutor)
+        # before it calls a task lost, it has lent it several workers itself
+        yield from _until_done(Workers(count, start, True, lost, attempts=1))
 
 
 @contextmanager

@@ -14,8 +14,10 @@ from .executors import Workers
 from .summary import Summary
 from .task import Task
 
-ATTEMPTS = 3
-"""How often a task may take its process down by itself before it is given up."""
+STARTS = 3
+"""How often workers may die before they do anything."""
+
+DEADLY = "it takes down the process that runs it"
 
 PAUSE = 0.1
 """Seconds between looks at whether what waits is still wanted."""
@@ -131,12 +133,12 @@ def _outcome(future: Future[T], workers: Workers) -> T | None:
 def _again(task: Task, before: Future[Summary | Failure], workers: Workers) -> Summary | Failure:
     """Run a task alone, unless it was done when the process died."""
     found = _outcome(before, workers)
-    for _ in range(ATTEMPTS):
+    for _ in range(workers.attempts):
         if found is not None:
             return found
         _revive(workers)
         found = _outcome(workers.submit(partial(attempt, task)), workers)
-    return Failure(f"its process died {ATTEMPTS} times") if found is None else found
+    return Failure(DEADLY) if found is None else found
 
 
 def _revive(workers: Workers) -> None:
@@ -147,7 +149,7 @@ def _revive(workers: Workers) -> None:
     OSError
         If there are none to be had.
     """
-    for tried in range(ATTEMPTS):
+    for tried in range(STARTS):
         if tried:
             workers.renew()
         if _outcome(workers.submit(os.getpid), workers) is not None:

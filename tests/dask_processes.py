@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,15 +30,18 @@ class Cluster:
 
 
 @contextmanager
-def cluster(workers: int = 2) -> Iterator[Cluster]:
-    """A scheduler and workers of one thread each, on this machine alone."""
+def cluster(workers: int = 2, nanny: bool = False) -> Iterator[Cluster]:
+    """A scheduler and workers of one thread each, on this machine alone.
+
+    With a `nanny`, a worker that dies is started again.
+    """
     from distributed import Client
 
     with ExitStack() as stack:
         file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "scheduler.json"
         scheduler = _start(stack, "scheduler", "--port", "0", "--scheduler-file", file)
         address = _address(file)
-        one = (address, "--nthreads", "1", "--no-nanny")
+        one = (address, "--nthreads", "1", "--nanny" if nanny else "--no-nanny")
         crew = [_start(stack, "worker", *one) for _ in range(workers)]
         with Client(address, set_as_default=False) as client:
             client.wait_for_workers(workers, timeout=PATIENCE)
@@ -47,11 +51,15 @@ def cluster(workers: int = 2) -> Iterator[Cluster]:
 def _start(stack: ExitStack, role: str, *arguments: object) -> subprocess.Popen[bytes]:
     module = f"distributed.cli.dask_{role}"
     command = [sys.executable, "-m", module, *QUIET, *arguments]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen([str(part) for part in command], **quiet)  # type: ignore[call-overload]
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},  # it finds what we find
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     stack.callback(process.wait)
     stack.callback(process.kill)
-    return process  # type: ignore[no-any-return]
+    return process
 
 
 def _address(file: Path) -> str:

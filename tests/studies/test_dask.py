@@ -13,8 +13,13 @@ import time
 import dask_processes
 import pytest
 import xarray as xr
+from poison import deadly_sweep
 
+from gradhorizon.studies import executors
 from gradhorizon.studies.cli import main
+from gradhorizon.studies.errors import RunIncomplete
+from gradhorizon.studies.run import Means, run_sweep
+from gradhorizon.studies.schedule import DEADLY
 
 distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
 
@@ -100,3 +105,16 @@ def test_a_scheduler_that_dies_ends_the_run_and_a_new_one_goes_on(tmp_path):
     xr.testing.assert_identical(
         xr.load_dataset(out / "results.nc"), xr.load_dataset(whole / "results.nc")
     )
+
+
+@pytest.mark.slow
+def test_a_first_cell_that_kills_every_worker_is_named_and_the_others_are_measured(tmp_path):
+    """Workers are had again by their nanny."""
+    with dask_processes.cluster(1, nanny=True) as found:
+        crew = Means(crew=lambda count: executors.scheduler(found.address))
+        with pytest.raises(RunIncomplete) as stopped:
+            run_sweep(deadly_sweep(), tmp_path / "out", crew)
+    reason = f"networks 0 to 19: {DEADLY}"
+    assert str(stopped.value) == f"failed: weight_scale = 0.01, seed 0: {reason}"
+    data = xr.load_dataset(tmp_path / "out" / "results.nc")
+    assert data.status_count.sum("status").values.tolist() == [0, 20]

@@ -11,14 +11,13 @@ from functools import partial
 import numpy as np
 import pytest
 import xarray as xr
-from poison import deadly
+from poison import deadly_sweep
 
 from gradhorizon.studies import executors
 from gradhorizon.studies.errors import RunIncomplete
 from gradhorizon.studies.measuring import Progress, measure_segments
-from gradhorizon.studies.options import Options, settle
 from gradhorizon.studies.run import Means, run_sweep
-from gradhorizon.studies.schedule import ATTEMPTS, GUARD, Failure, Job, in_order
+from gradhorizon.studies.schedule import DEADLY, GUARD, Failure, Job, in_order
 from gradhorizon.studies.segment import Fold
 from gradhorizon.studies.study import Study
 from gradhorizon.studies.summary import Summary
@@ -125,7 +124,7 @@ def test_a_task_that_kills_its_process_is_told_from_its_neighbours():
     things = [thing(k, "die" if k in (1, 4) else "return") for k in range(8)]
     with executors.processes(2) as workers:
         found = dict(outcomes(things, workers))
-    assert found.pop(1) == found.pop(4) == Failure(f"its process died {ATTEMPTS} times")
+    assert found.pop(1) == found.pop(4) == Failure(DEADLY)
     assert found == {k: k for k in (0, 2, 3, 5, 6, 7)}
 
 
@@ -166,14 +165,10 @@ def test_a_script_without_a_guard_ends_with_a_hint(tmp_path):
 
 
 def test_a_first_cell_that_kills_every_worker_is_named_and_the_others_are_measured(tmp_path):
-    study = Study(
-        "deadly", "", base={"hidden_size": 4}, grid={"weight_scale": (0.01, 1.0)}, derive=deadly
-    )
-    sweep = settle(study, Options(networks=20, steps=9))
+    sweep = deadly_sweep()
     with pytest.raises(RunIncomplete) as stopped:
         run_sweep(sweep, tmp_path / "out", Means(1, executors.processes))
-    assert str(stopped.value) == (
-        f"failed: weight_scale = 0.01, seed 0: networks 0 to 19: its process died {ATTEMPTS} times"
-    )
+    reason = f"networks 0 to 19: {DEADLY}"
+    assert str(stopped.value) == f"failed: weight_scale = 0.01, seed 0: {reason}"
     data = xr.load_dataset(tmp_path / "out" / "results.nc")
     assert data.status_count.sum("status").values.tolist() == [0, 20]
