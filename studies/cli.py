@@ -26,12 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 ok, 1 failed run or refuted validation, 2 bad usage or input.
     """
-    options = build_parser().parse_args(arguments)
-    collect_less()
+    resumable = False
     try:
+        options = build_parser().parse_args(arguments)
+        resumable = options.command == "run"
+        collect_less()
         return dispatch(options)
     except KeyboardInterrupt:  # also during the imports, which take a second
-        hint = "; the same command goes on from here" if options.command == "run" else ""
+        hint = "; the same command goes on from here" if resumable else ""
         print(f"gradhorizon: interrupted{hint}", file=sys.stderr)
         return FAILED
     except BrokenPipeError:  # the reader has gone, as `| head` does

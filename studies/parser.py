@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .catalogue import NAMES
@@ -93,6 +92,8 @@ def _add_validate(validate: argparse.ArgumentParser) -> None:
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("gradhorizon")
     except PackageNotFoundError:  # run from a source tree
