@@ -14,8 +14,8 @@ from ..engine import InputError, Shown
 from ..engine.arguments import LARGEST_SEED
 from ..engine.spec import check_integer
 from .catalogue import load_study
+from .files import write_atomic
 from .own_sweep import study_of
-from .store import write_atomic
 from .sweep import Sweep
 from .target import Target
 

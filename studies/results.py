@@ -18,9 +18,10 @@ import xarray as xr
 
 from ..engine import InputError, Shown
 from .claim import claim, read_table
+from .files import write_atomic
 from .lock import locked
 from .segment import Fold, Segment
-from .store import DamagedCell, load_cell, save_cell, write_atomic
+from .store import DamagedCell, load_cell, save_cell
 from .summary import Summary
 from .sweep import Cell, Sweep
 

@@ -12,7 +12,6 @@ it agrees with the file's real size; nothing is ever unpickled.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import math
@@ -24,6 +23,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from .files import write_atomic
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
@@ -38,40 +39,6 @@ _DTYPES = {"|b1", *_INTEGERS, "<f2", "<f4", "<f8"}
 
 class DamagedCell(ValueError):  # noqa: N818 - it names what was found
     """A cell file that is truncated, altered or not a cell file at all."""
-
-
-def write_atomic(path: str | os.PathLike[str], data: bytes, *, durable: bool = True) -> None:
-    """Write a file so that readers, and crashes, see all of it or none of it.
-
-    Parameters
-    ----------
-    path : path-like
-        The file; one that exists is replaced. Its folder must exist.
-    data : bytes
-        The whole content.
-    durable : bool
-        Whether it is on disk on return. If not, a power cut, though no killed process, may still
-        tear it.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written; a file of that name is then whole, old or new.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if durable:
-        _sync_folder(path.parent)
 
 
 def save_cell(
@@ -160,21 +127,6 @@ def cell_key(configuration: Mapping[str, JSON]) -> str:
         else that JSON cannot express.
     """
     return hashlib.sha256(_canonical_json(configuration)).hexdigest()[:20]
-
-
-def _sync_folder(folder: Path) -> None:
-    # The new name survives a power cut only once its folder is on disk. Windows opens no folder.
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some network file systems have no such operation; real input-output errors pass on.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def _canonical_json(value: JSON) -> bytes:
