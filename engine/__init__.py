@@ -9,11 +9,11 @@ from .arguments import random_source
 from .clip import clip_coordinates
 from .dataset import versions
 from .eigenvalue import check_normalization
-from .errors import InputError, Shown
+from .errors import InputError, Shown, one_line
 from .layout import Wanted
 from .measure import measure, measure_block, sample, single_threaded_blas
 from .plan import available_cores, make_plan, operations
-from .products import product_variables
+from .products import axis_lengths, product_variables
 from .spec import NetworkSpec
 from .status import STATUS
 from .variable import Variable
@@ -28,12 +28,14 @@ __all__ = [
     "Wanted",
     "activation_curve",
     "available_cores",
+    "axis_lengths",
     "check_normalization",
     "clip_coordinates",
     "kernel_digest",
     "make_plan",
     "measure",
     "measure_block",
+    "one_line",
     "operations",
     "product_variables",
     "random_source",

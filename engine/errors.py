@@ -21,14 +21,18 @@ class InputError(ValueError):
 
     def __init__(self, field: str, value: Any, allowed: str) -> None:
         shown = value if isinstance(value, Shown) else repr(value)
-        text = " ".join(str(shown).split())
-        longest = 240 if isinstance(value, Shown) else 80
-        text = text if len(text) <= longest else text[: longest - 3] + "..."
+        text = one_line(shown, 240 if isinstance(value, Shown) else 80)
         super().__init__(f"{field}: {text} is not allowed; allowed: {allowed}")
 
 
 class Shown(str):
     """Text to be shown in an `InputError` as it is, without quotation marks."""
+
+
+def one_line(text: object, longest: int = 240) -> str:
+    """A text without line breaks, cut where it is too long."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= longest else line[: longest - 3] + "..."
 
 
 def listed(names: Iterable[str]) -> str:

@@ -160,17 +160,31 @@ def product_variables(
     return table | (CLIP_VARIABLES if clip else {})
 
 
+def axis_lengths(source: Source, clips: int = 0, exponents: int | None = None) -> dict[str, int]:
+    """Length of every axis of a network's results, by the name of the dimension.
+
+    Parameters
+    ----------
+    source : Source
+    clips : int
+        Thresholds of clipping.
+    exponents : int, optional
+        Leading Lyapunov exponents that are asked for; None: all.
+    """
+    spec, T = source.spec, source.window.steps
+    n, m, B = spec.hidden_size, spec.input_size, spec.batch_size
+    cell, size = CELLS[spec.cell], Sizes(spec, source.window)
+    directions = size.C * min(exponents or size.M, size.M)
+    lengths = {"lag": T, "step": T, "norm": 2, "visit": len(visited_lags(T)), "clip": clips}
+    lengths |= {"block": block_count(size.counted), "direction": directions}
+    lengths["index"] = min(exponents or directions, directions)
+    lengths |= {"sequence": B, "unit": n, "source": n, "feature": m}
+    return lengths | {"gate": len(cell.gates), "own_gate": len(cell.apart)}
+
+
 def result_bytes(
     source: Source, variables: Iterable[Variable], clips: int = 0, exponents: int | None = None
 ) -> int:
     """Memory of one network's results, twice over: chunks are joined."""
-    spec, T = source.spec, source.window.steps
-    n, m, B = spec.hidden_size, spec.input_size, spec.batch_size
-    cell, size = CELLS[spec.cell], Sizes(spec, source.window)
-    sizes = {"network": 1, "lag": T, "step": T, "norm": 2}
-    sizes |= {"index": exponents or size.C * size.M, "block": block_count(size.counted)}
-    sizes["visit"] = len(visited_lags(T))
-    sizes["direction"] = size.C * min(exponents or size.M, size.M)
-    sizes |= {"sequence": B, "unit": n, "source": n, "feature": m, "gate": len(cell.gates)}
-    sizes |= {"own_gate": len(cell.apart), "clip": clips}
-    return 8 + sum(16 * math.prod(sizes[dim] for dim in v.dims) for v in variables)
+    lengths = {"network": 1} | axis_lengths(source, clips, exponents)
+    return 8 + sum(16 * math.prod(lengths[dim] for dim in v.dims) for v in variables)

@@ -14,12 +14,16 @@ from ..engine import InputError, Shown
 from ..engine.arguments import LARGEST_SEED
 from ..engine.spec import check_integer
 from .catalogue import load_study
-from .files import write_atomic
+from .files import check_readable, write_atomic
+from .options import read_inputs
 from .own_sweep import study_of
 from .sweep import Sweep
 from .target import Target
 
 CONFIGURATION, INPUTS = "configuration.json", "inputs.npy"
+
+LARGEST_TABLE = 2**26
+"""Bytes of a JSON file that is read in."""
 
 
 def claim(folder: Path, sweep: Sweep) -> None:
@@ -60,7 +64,7 @@ FREE = ("networks", "summary", "target")
 def extends(key: str, ours: Any, theirs: Any) -> bool:
     """Whether an entry of a configuration is the stored one, or goes beyond it."""
     if key == "grid" and isinstance(theirs, dict):
-        same = list(ours) == list(theirs)
+        same = list(ours) == list(theirs) and all(isinstance(v, list) for v in theirs.values())
         return same and all(value in ours[axis] for axis in ours for value in theirs[axis])
     if key in MORE and isinstance(theirs, int):
         return bool(ours >= theirs)
@@ -76,6 +80,7 @@ def read_table(file: Path) -> dict[str, Any]:
         If there is none, or it cannot be read.
     """
     try:
+        check_readable(file, LARGEST_TABLE)
         found = json.loads(file.read_text())
         if isinstance(found, dict):
             return found
@@ -83,6 +88,13 @@ def read_table(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         problem = str(error)
     raise InputError("folder", Shown(f"{file} ({problem})"), "the folder of a run")
+
+
+WRONG = (
+    *(LookupError, TypeError, AttributeError, ValueError),
+    *(ArithmeticError, RecursionError, ImportError),
+)
+"""What tables of other entries than expected end in."""
 
 
 def stored_sweep(folder: Path) -> Sweep:
@@ -107,9 +119,10 @@ def stored_sweep(folder: Path) -> Sweep:
             **{key: found[key] for key in ("networks", "steps", "seed", "burn_in")},
         )
         if json.loads(json.dumps(sweep.configuration())) | {"summary": found["summary"]} == found:
+            _ = sweep.distinct  # every point of the grid is one of the study's
             return sweep
         problem = "not as this version writes it"
-    except (KeyError, TypeError, AttributeError, ValueError, OSError, ImportError) as error:
+    except WRONG as error:
         problem = f"{type(error).__name__}: {error}"
     shown = Shown(f"{folder / CONFIGURATION} ({problem})")
     raise InputError("folder", shown, "the folder of a run of this version")
@@ -130,6 +143,4 @@ def _store_inputs(file: Path, sweep: Sweep) -> None:
 
 
 def _stored_inputs(folder: Path, name: str) -> Any:
-    if name in ("gaussian", "zero"):
-        return name
-    return np.load(folder / INPUTS, allow_pickle=False)
+    return name if name in ("gaussian", "zero") else read_inputs(str(folder / INPUTS))

@@ -149,9 +149,9 @@ def settled(arguments: argparse.Namespace) -> Sweep:
 
 def draw_again(arguments: argparse.Namespace) -> int:
     """Redraw the figure of a results folder."""
-    from .results import draw, read_dataset
+    from .outputs import redraw
 
-    draw(arguments.folder, read_dataset(arguments.folder))
+    redraw(arguments.folder)
     print(f"{arguments.folder / 'figure.png'}\n{arguments.folder / 'figure.svg'}")
     return OK
 

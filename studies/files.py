@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 
@@ -39,6 +40,23 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, *, durable: bool = T
         raise
     if durable:
         _sync_folder(path.parent)
+
+
+def check_readable(path: Path, largest: int) -> None:
+    """Refuse, before it is opened, what would never end or fill the memory.
+
+    Raises
+    ------
+    ValueError
+        If it is a pipe, a device or a folder, or has more than so many bytes.
+    OSError
+        If there is no such file.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("not a regular file")
+    if found.st_size > largest:
+        raise ValueError(f"{found.st_size} bytes, where there can be {largest} at most")
 
 
 def _sync_folder(folder: Path) -> None:

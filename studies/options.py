@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..engine import Array, InputError, Shown
+from ..engine.plan import memory_budget
+from .files import check_readable
 from .names import KNOWN, flat, is_field, overlapping
 from .study import Study
 from .sweep import Sweep, study_fields
@@ -60,9 +62,8 @@ def settle(study: Study, options: Options) -> Sweep:
             base.setdefault("input_size", int(inputs.shape[2]))
         if options.steps is None:
             steps = int(inputs.shape[1])
-    _check_chosen(study, grid, chosen)
     count = _count("steps", steps, study.steps)
-    return Sweep(
+    sweep = Sweep(
         study=study,
         base=base,
         grid={axis: tuple(values) for axis, values in grid.items()},
@@ -73,6 +74,8 @@ def settle(study: Study, options: Options) -> Sweep:
         burn_in=_burn_in(options.burn_in, study.burn_in, count),
         target=_target(options),
     )
+    _check_chosen(study, grid, chosen)
+    return sweep
 
 
 def _target(options: Options) -> Target | None:
@@ -177,12 +180,14 @@ def read_inputs(name: str | None) -> str | Array:
     if not isinstance(name, str):
         raise InputError("inputs", name, allowed)
     try:
-        array = np.load(Path(name), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        check_readable(Path(name), memory_budget())
+        # mapped, so that nothing is allocated for what a header claims and the file has not
+        array = np.load(Path(name), mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, OverflowError, EOFError) as error:
         raise InputError("inputs", Shown(f"{name} ({error})"), allowed) from None
     if not isinstance(array, np.ndarray) or array.ndim != 3 or array.size == 0:
         shape = getattr(array, "shape", "several arrays")
         raise InputError("inputs", Shown(f"{name} of shape {shape}"), allowed)
     if array.dtype.kind not in "fiu":
         raise InputError("inputs", Shown(f"{name} of type {array.dtype}"), allowed)
-    return array
+    return np.array(array)

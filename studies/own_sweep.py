@@ -55,8 +55,8 @@ def study_of(content: Mapping[str, Any], file: str) -> Study:
     if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name) or name in NAMES:
         allowed = f"letters, digits, _ and -, and none of {', '.join(NAMES)}"
         raise InputError(f"{file}: name", name, allowed)
-    if not isinstance(summary, str):
-        raise InputError(f"{file}: summary", summary, "a text")
+    if not isinstance(summary, str) or not summary.isprintable():
+        raise InputError(f"{file}: summary", summary, "a line of text")
     for field in flat(content.get("spec", {})).keys() & flat(content.get("grid", {})).keys():
         raise InputError(f"{file}: spec.{field}", field, "a field in [spec] or in [grid]")
     return Study(

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import xarray as xr
 
-from ..engine import InputError, Shown
+from ..engine import InputError, Shown, one_line
+from ..engine.spec import check_integer
 from .claim import claim, read_table
 from .files import write_atomic
 from .lock import locked
+from .outputs import draw, summary_table, write_dataset
+from .plausible import check_fold, largest_file
 from .segment import Fold, Segment
 from .store import DamagedCell, load_cell, save_cell
 from .summary import Summary
 from .sweep import Cell, Sweep
+from .target import LARGEST
 
-RESULTS, NETWORKS = "results.nc", "networks.json"
+NETWORKS = "networks.json"
 
 PATIENCE = 10.0
 """Seconds to wait while another shard claims the folder."""
@@ -84,15 +85,18 @@ class ResultsFolder:
         """All that is stored of a segment; nothing, with a warning, of a damaged one."""
         file = self._file(segment)
         try:
-            flat, meta = load_cell(file)
+            flat, meta = load_cell(file, largest_file(segment))
             blocks = meta.pop("blocks")
             if meta != json.loads(json.dumps(_identity(segment))):
-                raise DamagedCell(f"{file}: holds another cell")
-            return Fold.from_arrays(blocks, flat)
+                raise DamagedCell("holds another cell")
+            found = Fold.from_arrays(blocks, flat)
+            check_fold(found, segment)
+            return found
         except FileNotFoundError:
             return Fold()
-        except (DamagedCell, ValueError, KeyError, TypeError, OSError) as error:
-            print(f"warning: {file}: damaged, as good as missing ({error})", file=sys.stderr)
+        except (ValueError, KeyError, OSError) as error:
+            told = f"{file}: damaged, as good as missing ({one_line(error)})"
+            print(f"warning: {told}", file=sys.stderr)
             return Fold()
 
     def save(self, segment: Segment, found: Fold) -> None:
@@ -102,7 +106,7 @@ class ResultsFolder:
 
     def networks(self, cell: Cell) -> int:
         """How many networks of a cell are wanted: those of the sweep, or what a target asks for."""
-        return max(self.sweep.networks, int(self._goals.get(cell.key, 0)))
+        return max(self.sweep.networks, self._goals.get(cell.key, 0))
 
     def segments(self, cell: Cell) -> list[Segment]:
         """The pieces in which their statistics are stored."""
@@ -123,7 +127,10 @@ class ResultsFolder:
     @cached_property
     def _goals(self) -> dict[str, int]:
         file = self.path / NETWORKS
-        return read_table(file) if file.exists() else {}
+        found = read_table(file) if file.exists() else {}
+        for key, networks in found.items():
+            check_integer(f"{file}: {key}", networks, 1, LARGEST)
+        return found
 
     def summary(self, cell: Cell) -> Summary | None:
         """All that is stored of a cell, up to the first of its segments that is not whole."""
@@ -142,7 +149,7 @@ class ResultsFolder:
 
     def write(self, data: xr.Dataset) -> None:
         """Write results, table and figures."""
-        write_dataset(self.path / RESULTS, data)
+        write_dataset(self.path, data)
         write_atomic(self.path / "summary.csv", summary_table(data, self.sweep.grid).encode())
         try:
             draw(self.path, data)
@@ -161,7 +168,7 @@ class ResultsFolder:
         """What runs wrote down, of all parts."""
         found: dict[str, str] = {}
         for file in sorted(self.path.glob("failures*.json")):
-            found |= read_table(file)
+            found |= {key: one_line(reason) for key, reason in read_table(file).items()}
         return found
 
     def note(self, provenance: Mapping[str, Any]) -> None:
@@ -180,46 +187,3 @@ def sweep_up(folder: Path) -> None:
 def _identity(segment: Segment) -> dict[str, Any]:
     """What a stored segment says of itself."""
     return {**segment.measurement.configuration, "segment": [segment.index, segment.size]}
-
-
-def write_dataset(path: Path, data: xr.Dataset) -> None:
-    """Write a netCDF file so that a reader sees the old one or the new one whole."""
-    # in memory: HDF5 brings the process down where a disk is full
-    write_atomic(path, bytes(data.to_netcdf(engine="h5netcdf")))
-
-
-def read_dataset(folder: Path) -> xr.Dataset:
-    """The results of a folder, in memory."""
-    file = folder / RESULTS
-    try:
-        with xr.open_dataset(file, engine="h5netcdf") as data:
-            if "study" not in data.attrs or "headline" not in data.attrs:
-                raise ValueError("not written by this package")
-            return data.load()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(
-            "folder", Shown(f"{file} ({error})"), "the folder of a finished run"
-        ) from None
-
-
-def draw(folder: Path, data: xr.Dataset) -> None:
-    """Draw the study's figure from its results, as PNG and SVG."""
-    from .figures import rendered
-
-    with np.errstate(all="ignore"):  # of axes that span more than a float
-        files = rendered(data)
-    for suffix, content in files.items():
-        write_atomic(folder / f"figure.{suffix}", content)
-
-
-def summary_table(data: xr.Dataset, grid: Iterable[str]) -> str:
-    """Comma-separated: a line per cell, the grid's values and all variables without other axes."""
-    axes = list(grid)
-    flat = {name: v.values for name, v in data.data_vars.items() if list(v.dims) == axes}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*axes, *flat])
-    for index in np.ndindex(*(data.sizes[axis] for axis in axes)):
-        point = [data[axis].values[k] for axis, k in zip(axes, index, strict=True)]
-        writer.writerow([*point, *(values[index] for values in flat.values())])
-    return text.getvalue()

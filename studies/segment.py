@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ..engine import Array
+from ..engine import Array, InputError
 from .summary import Summary
 from .task import Measurement, Task, code_digest
 
 BLOCKS = 16
 """Blocks of a whole segment: some seconds of a core, which is what a killed run loses."""
+
+LARGEST_COUNT = 100_000
+"""Segments of a cell, each of which is a file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,7 @@ class Segment:
     @classmethod
     def all(cls, measurement: Measurement, networks: int) -> list[Segment]:
         """The segments of so many networks."""
+        check_count(measurement, networks)
         size = BLOCKS * measurement.block
         firsts = range(0, networks, size)
         return [cls(measurement, k, min(size, networks - f)) for k, f in enumerate(firsts)]
@@ -57,6 +61,13 @@ class Segment:
         start, code = self.index * self.size, code_digest(self.measurement.derive)
         for first in range(after * block, self.count, block):
             yield Task(self.measurement, start + first, min(block, self.count - first), code)
+
+
+def check_count(measurement: Measurement, networks: int) -> None:
+    """Refuse, with an `InputError`, more networks than a folder has room for files of them."""
+    most = LARGEST_COUNT * BLOCKS * measurement.block
+    if networks > most:
+        raise InputError("networks", networks, f"at most {most} of such a cell")
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .files import write_atomic
+from .files import check_readable, write_atomic
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
@@ -84,13 +84,17 @@ def save_cell(
     write_atomic(path, _digest_line(body) + body, durable=False)
 
 
-def load_cell(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def load_cell(
+    path: str | os.PathLike[str], largest: int = sys.maxsize
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Read a cell file.
 
     Parameters
     ----------
     path : path-like
         A file written by `save_cell`.
+    largest : int
+        Bytes that it can have; of a larger one nothing is read.
 
     Returns
     -------
@@ -107,11 +111,11 @@ def load_cell(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], di
         If it cannot be read at all.
     """
     try:
-        body = _verified_body(Path(path))
+        body = _verified_body(Path(path), largest)
         header, start = _parse_header(body)
         data = memoryview(body)[start:]
         return _unpack(header["arrays"], data), header["meta"]
-    except DamagedCell as damage:
+    except ValueError as damage:
         raise DamagedCell(f"{os.fspath(path)}: {damage}") from None
 
 
@@ -155,7 +159,8 @@ def _digest_line(body: bytes) -> bytes:
     return hashlib.sha256(body).hexdigest().encode("ascii") + b"\n"
 
 
-def _verified_body(path: Path) -> bytes:
+def _verified_body(path: Path, largest: int) -> bytes:
+    check_readable(path, largest)
     with open(path, "rb") as file:
         line = file.read(_DIGEST_LINE)
         # Told from the first bytes, so that a large foreign file is not read in.

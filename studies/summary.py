@@ -19,6 +19,8 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 GONE = float(np.log(1e3))
 """A gradient has vanished (exploded) if it shrank (grew) by a factor of 1000 over the window."""
 
+COUNTS = ("status_count", "gone_count")
+
 _KINDS: dict[str, type[Moments | Sketch | LogMean]] = {
     "moments": Moments,
     "sketch": Sketch,
@@ -59,15 +61,11 @@ class Summary:
         status = arrays["status"]
         good = status == STATUS["ok"]
         measured = {name: values[good] for name, values in arrays.items() if name != "status"}
-        parts: dict[tuple[str, str], Moments | Sketch | LogMean] = {}
-        chosen = measured if kept is None else {name: measured[name] for name in kept}
-        for name, values in {**chosen, **derive(measured)}.items():
-            if name != "horizon":  # infinite for every network that does not forget
-                parts[name, "moments"] = Moments.of(values)
-            if values.ndim == 1:
-                parts[name, "sketch"] = Sketch.of(values)
-            if name == "log_gradient":
-                parts[name, "annealed"] = LogMean.of(2 * values)
+        parts = {
+            (name, kind): _KINDS[kind].of(2 * values if kind == "annealed" else values)
+            for name, values in summarised(measured, derive, kept).items()
+            for kind in kinds(name, values.ndim)
+        }
         count = np.bincount(status, minlength=len(STATUS)).astype(np.int64)
         return cls(count, _gone(arrays, good, count), parts)
 
@@ -81,21 +79,20 @@ class Summary:
 
     def arrays(self) -> dict[str, Array]:
         """Everything as named arrays, for a cell file."""
-        flat = {"status_count": self.status_count, "gone_count": self.gone_count}
+        flat = {name: getattr(self, name) for name in COUNTS}
         for (name, kind), part in self.parts.items():
             flat |= {f"{name}/{kind}/{key}": value for key, value in part.arrays().items()}
         return flat
 
     @classmethod
     def from_arrays(cls, flat: Mapping[str, Array]) -> Summary:
-        """Inverse of `arrays`."""
+        """Inverse of `arrays`; KeyError or ValueError for other names."""
         grouped: dict[tuple[str, str], dict[str, Array]] = {}
-        for key, value in flat.items():
-            if "/" in key:
-                name, kind, part = key.split("/")
-                grouped.setdefault((name, kind), {})[part] = value
+        for key in (key for key in flat if key not in COUNTS):
+            name, kind, part = key.split("/")
+            grouped.setdefault((name, kind), {})[part] = flat[key]
         parts = {key: _KINDS[key[1]].from_arrays(value) for key, value in grouped.items()}
-        return cls(flat["status_count"], flat["gone_count"], parts)  # type: ignore[arg-type]
+        return cls(**{name: flat[name] for name in COUNTS}, parts=parts)  # type: ignore[arg-type]
 
     def results(self) -> dict[str, Array]:
         """The statistics themselves, by the name of their variable in the results."""
@@ -136,6 +133,24 @@ class Summary:
                     f"{name}_high": high,
                 }
         return {name: np.asarray(value) for name, value in found.items()}
+
+
+def summarised(
+    measured: Mapping[str, Array], derive: Derive, kept: Iterable[str] | None
+) -> dict[str, Array]:
+    """The variables whose statistics are kept, of networks whose status is 0; see `Summary.of`."""
+    chosen = measured if kept is None else {name: measured[name] for name in kept}
+    return {**chosen, **derive(measured)}
+
+
+def kinds(name: str, ndim: int) -> list[str]:
+    """Which statistics a variable with so many axes has, that of the networks included."""
+    found = {
+        "moments": name != "horizon",  # infinite for every network that does not forget
+        "sketch": ndim == 1,
+        "annealed": name == "log_gradient",
+    }
+    return [kind for kind, kept in found.items() if kept]
 
 
 def _gone(arrays: Mapping[str, Array], good: Array, count: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -16,16 +17,20 @@ from ..engine import (
     Array,
     InputError,
     NetworkSpec,
+    Shown,
     check_normalization,
     make_plan,
     product_variables,
 )
 from .catalogue import NAMES
 from .names import flat, nested
-from .segment import Segment
+from .segment import Segment, check_count
 from .study import Study
 from .target import Target
 from .task import Measurement
+
+LARGEST_GRID = 100_000
+"""Cells of a sweep."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,11 @@ class Sweep:
     inputs: str | Array = "gaussian"
     burn_in: int | None = None
     target: Target | None = None
+
+    def __post_init__(self) -> None:
+        cells = math.prod(map(len, self.grid.values()))
+        if cells > LARGEST_GRID:
+            raise InputError("grid", Shown(f"{cells} cells"), f"at most {LARGEST_GRID} cells")
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -190,6 +200,9 @@ def check(sweep: Sweep, workers: int) -> int:
         check_normalization(cell.spec, sweep.study.products)
         sweep.study.check(cell.spec)
     wanted = [cell.measurement for cell in sweep.cells]
+    ceiling = 0 if sweep.target is None else sweep.target.ceiling
+    for measurement in wanted:
+        check_count(measurement, max(sweep.networks, ceiling))
     plans = [make_plan(m.spec, m.source().window, m.wanted, workers) for m in wanted]
     if sweep.target is not None:
         _ = sweep.target_variable

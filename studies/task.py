@@ -18,16 +18,19 @@ from ..engine import (
     Array,
     NetworkSpec,
     Wanted,
+    axis_lengths,
     kernel_digest,
     make_plan,
     measure_block,
     operations,
+    product_variables,
     random_source,
 )
+from ..engine.clip import checked_clips
 from . import accumulator, sketch, statistics, summary
 from .store import cell_key
 from .study import Derive
-from .summary import Summary
+from .summary import Summary, summarised
 
 OPERATIONS = 1e10
 """Of a block: some tenths of a second, so that handing it to another process costs little beside
@@ -108,6 +111,18 @@ class Measurement:
         """
         share = OPERATIONS / self.operations
         return int(2 ** np.clip(np.floor(np.log2(share)), 0, np.log2(LARGEST_BLOCK)))
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """What a network has of every variable whose statistics are kept."""
+        lengths = axis_lengths(self.source(), len(checked_clips(self.clip)), self.exponents)
+        table = product_variables(self.products, self.clip)
+        nothing = {
+            name: np.empty((0, *(lengths[axis] for axis in variable.dims[1:])))
+            for name, variable in table.items()
+        }
+        kept = summarised(nothing, self.derive, self.kept)
+        return {name: values.shape[1:] for name, values in kept.items()}
 
     @cached_property
     def operations(self) -> float:
