@@ -71,12 +71,14 @@ def check_sequences(inputs: npt.ArrayLike, spec: NetworkSpec, steps: int) -> Arr
         return array.astype(spec.precision, copy=False)
 
 
-def check_names(field: str, names: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse an unknown name in a sequence, and a bare word in its place."""
-    if isinstance(names, str) or not isinstance(names, Iterable):
+def checked_names(field: str, names: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
+    """Some of the names known; an unknown one is refused, and a bare word in their place."""
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
         raise InputError(field, names, f"a sequence of {listed(known)}")
-    for name in names:
+    found = tuple(names)
+    for name in found:
         check_option(field, name, known)
+    return found
 
 
 def check_option(field: str, value: Any, known: Iterable[str]) -> None:

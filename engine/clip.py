@@ -8,6 +8,7 @@ powers of two, so that norms beyond any number format are clipped as others are.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
@@ -44,7 +45,7 @@ def checked_clips(clip: Any) -> tuple[Clip, ...]:
     InputError
         Naming the kind or the threshold that is not allowed.
     """
-    if clip is None or clip == {}:
+    if clip is None:
         return ()
     if not isinstance(clip, Mapping):
         raise InputError("clip", clip, ALLOWED)
@@ -52,12 +53,14 @@ def checked_clips(clip: Any) -> tuple[Clip, ...]:
     for kind, thresholds in clip.items():
         if kind not in KINDS:
             raise InputError("clip", kind, ALLOWED)
-        several = isinstance(thresholds, Sequence | np.ndarray) and not isinstance(thresholds, str)
+        if isinstance(thresholds, np.ndarray):
+            thresholds = thresholds.tolist()
+        several = isinstance(thresholds, Sequence) and not isinstance(thresholds, str | bytes)
         if several and len(thresholds) == 0:
             raise InputError(f"clip.{kind}", thresholds, "at least one finite number > 0")
         for threshold in thresholds if several else [thresholds]:
             number = isinstance(threshold, Real) and not isinstance(threshold, bool)
-            if not number or not 0 < threshold < math.inf:
+            if not number or not 0 < threshold <= sys.float_info.max:
                 raise InputError(f"clip.{kind}", threshold, "a finite number > 0")
             found.append(Clip(kind, float(threshold)))
     if len({c.label for c in found}) < len(found):

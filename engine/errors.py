@@ -30,9 +30,10 @@ class Shown(str):
 
 
 def one_line(text: object, longest: int = 240) -> str:
-    """A text without line breaks, cut where it is too long."""
+    """A text without line breaks and what else steers a terminal, cut where it is too long."""
     line = " ".join(str(text).split())
-    return line if len(line) <= longest else line[: longest - 3] + "..."
+    line = line if len(line) <= longest else line[: longest - 3] + "..."
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -14,11 +14,11 @@ from .arguments import (
     DEVICES,
     LARGEST_COUNT,
     Inputs,
-    check_names,
     check_option,
     check_window,
     checked_burn_in,
     checked_exponents,
+    checked_names,
     random_source,
     refuse_given,
 )
@@ -119,8 +119,8 @@ def measure(
     >>> bool(data.rate.mean() < 0)
     True
     """
-    check_names("products", products, PRODUCTS)
-    check_names("keep", keep, KEEPERS)
+    products = checked_names("products", products, PRODUCTS)
+    keep = checked_names("keep", keep, KEEPERS)
     check_option("device", device, DEVICES)
     clips = checked_clips(clip)
     if clips and "weights" not in products:

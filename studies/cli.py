@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import gc
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = build_parser().parse_args(arguments)
         resumable = options.command == "run"
+        if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a folder need not be text
+            sys.stdout.reconfigure(errors="backslashreplace")
         collect_less()
         return dispatch(options)
     except KeyboardInterrupt:  # also during the imports, which take a second

@@ -27,10 +27,10 @@ def collect_folder(folder: Path) -> xr.Dataset:
     """
     sweep = stored_sweep(folder)
     with ResultsFolder.opened(folder, sweep) as store:
-        data = write_results(sweep, store, Progress())
         missing = [
             cell for cell in sweep.distinct if networks_of(store, cell) < store.networks(cell)
         ]
+        data = write_results(sweep, store, Progress())
     if missing:
         raise RunIncomplete(f"{len(missing)} of {len(sweep.distinct)} cells are not complete")
     return data

@@ -182,8 +182,9 @@ def read_inputs(name: str | None) -> str | Array:
     try:
         check_readable(Path(name), memory_budget())
         # mapped, so that nothing is allocated for what a header claims and the file has not
-        array = np.load(Path(name), mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, OverflowError, EOFError) as error:
+        with np.errstate(over="raise"):
+            array = np.load(Path(name), mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, ArithmeticError, EOFError) as error:
         raise InputError("inputs", Shown(f"{name} ({error})"), allowed) from None
     if not isinstance(array, np.ndarray) or array.ndim != 3 or array.size == 0:
         shape = getattr(array, "shape", "several arrays")

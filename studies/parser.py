@@ -18,7 +18,8 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:  # type: ignore[override]
         """Print the message and exit with status 2."""
-        self.exit(USAGE, f"gradhorizon: {message} (see {self.prog} --help)\n")
+        line = " ".join(message.split())  # an argument may have several
+        self.exit(USAGE, f"gradhorizon: {line} (see {self.prog} --help)\n")
 
 
 def build_parser() -> argparse.ArgumentParser:

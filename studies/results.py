@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -127,7 +128,7 @@ class ResultsFolder:
     @cached_property
     def _goals(self) -> dict[str, int]:
         file = self.path / NETWORKS
-        found = read_table(file) if file.exists() else {}
+        found = read_table(file) if os.path.lexists(file) else {}
         for key, networks in found.items():
             check_integer(f"{file}: {key}", networks, 1, LARGEST)
         return found

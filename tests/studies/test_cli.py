@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -172,6 +173,7 @@ def test_a_sweep_of_the_users_own(tmp_path):
         (('"mine"', '"../../mine"'), "name"),
         (("hidden_size = 6", "weight_scale = 1.0"), "weight_scale"),
         (("steps = 12", "steps = 12\nseed = false"), "seed"),
+        (("steps = 12", 'steps = 12\nsummary = "a\\u0000b"'), "summary"),
         (('"erf"', '"erff"'), "activation"),
         (("[spec]", "clip = 1\n[spec]"), "clip"),
         (("[spec]", "clip = {norm = 1}\n[spec]"), "weights"),
@@ -407,6 +409,12 @@ def test_a_folder_of_something_else_is_refused_and_kept(tmp_path, capsys):
     assert run(tmp_path, "bptt", *SMALL) == 2
     one_line_of(capsys)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["results.nc"]
+
+
+def test_a_folder_whose_name_is_no_text(gradhorizon):
+    done = gradhorizon("run", "bptt", *SMALL, "--out", os.fsdecode(b"name \xff"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "results: name \\udcff"
 
 
 @pytest.mark.parametrize("content", [None, b"not netCDF", b""])

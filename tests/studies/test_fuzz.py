@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import tomli_w
 import xarray as xr
 
 from gradhorizon.engine.products import PRODUCTS
-from gradhorizon.studies import results
+from gradhorizon.studies import figures
 from gradhorizon.studies.cli import main
 from gradhorizon.studies.names import KNOWN
 
@@ -73,27 +74,53 @@ def drawn(dice):
     return content
 
 
-@pytest.mark.parametrize(
-    "count", [100, pytest.param(10_000, marks=pytest.mark.slow)], ids=["few", "all"]
-)
-def test_any_file_runs_or_is_refused_with_a_line(count, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(results, "draw", lambda folder, data: None)
+LONGEST = 120
+"""Seconds for a file, the compilation of a kernel included, before it is said to hang."""
+
+PIECES = [(5, 100), *(pytest.param(k, 500, marks=pytest.mark.slow) for k in range(100, 120))]
+"""Seeds and numbers of files: the long form is 10,000 in pieces, each of which can be run again."""
+
+
+@pytest.fixture
+def judged(tmp_path, monkeypatch, capsys):
+    """Run a command line: its exit status, once it is clear that it was a run or a line."""
+    monkeypatch.setattr(figures, "rendered", lambda data: {})
     monkeypatch.chdir(tmp_path)
+
+    def command(arguments, shown):
+        def hang(number, frame):
+            pytest.fail(f"no end: {shown}")
+
+        before = signal.signal(signal.SIGALRM, hang)
+        signal.alarm(LONGEST)
+        try:
+            status = main(arguments)
+        except SystemExit as stop:  # as argparse refuses
+            status = stop.code
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, before)
+        error = capsys.readouterr().err
+        assert status in (0, 2), (shown, error)
+        if status == 2:
+            assert error.startswith("gradhorizon: "), (shown, error)
+            assert error.count("\n") == 1, (shown, error)
+        return status
+
+    return command
+
+
+@pytest.mark.parametrize("seed, count", PIECES)
+def test_any_file_runs_or_is_refused_with_a_line(seed, count, judged, tmp_path):
     file, out = tmp_path / "mine.toml", tmp_path / "out"
-    dice, ran = random.Random(5), 0
+    dice, ran = random.Random(seed), 0
     for _ in range(count):
         content = drawn(dice)
         file.write_text(tomli_w.dumps(content), encoding="utf-8")
-        status = main(["run", str(file), "--out", str(out), "--workers", "1"])
-        error = capsys.readouterr().err
-        assert status in (0, 2), (content, error)
-        if status == 2:
-            assert error.startswith("gradhorizon: "), (content, error)
-            assert error.count("\n") == 1, (content, error)
-            assert not (out / "results.nc").exists()
-        else:
+        if judged(["run", str(file), "--out", str(out), "--workers", "1"], content) == 0:
             ran += 1
             check(xr.load_dataset(out / "results.nc"), content)
+        assert (out / "results.nc").exists() or not out.exists()
         shutil.rmtree(out, ignore_errors=True)
     assert count / 10 < ran < count
 
@@ -108,3 +135,83 @@ def check(data, content):
             values = data[name].values
             lost = np.isnan(values).reshape(*good.shape, -1).any(axis=-1)
             assert not (lost & (good > 0)).any(), (name, content)
+
+
+SWEEP = """
+networks = 2
+steps = 6
+[spec]
+hidden_size = 3
+[grid]
+slope = [1.0, 2.0]
+"""
+ANY = (
+    "",
+    "0",
+    "-1",
+    "2",
+    "1.5",
+    "nan",
+    "inf",
+    "1e9",
+    "9" * 30,
+    "é",
+    "\udcff",
+    "a\nb",
+    "1_0",
+    "[",
+    "..",
+)
+FLAGS = {
+    "--networks": ANY,
+    "--steps": ANY,
+    "--burn-in": ANY,
+    "--seed": ANY,
+    "--workers": ANY,
+    "--inputs": (*ANY, "zero", "mine.toml", "/dev/null"),
+    "--precision": (*ANY, "float32"),
+    "--device": (*ANY, "cpu", "cuda"),
+    "--shard": (*ANY, "1/1", "1/2", "3/2", "0/1", "1/", "1/1/1", "-1/1"),
+    "--log-json": ("", ".", "log", "none/log", "/dev/null", "x" * 300),
+    "--target-error": (*ANY, "1", "50%", "%", "-1", "1e-400", "1%%"),
+    "--ceiling": (*ANY, "3"),
+    "--nonsense": ANY,
+}
+KEYS = (*KNOWN, "gate_bias.hidden", "nonsense", "", "slope.x", "=")
+TEXTS = (
+    *ANY,
+    "1,2",
+    "1,1",
+    ",",
+    "tanh",
+    "relu,erf",
+    "true,false",
+    "{}",
+    "{hidden = 1}",
+    "1979-05-27",
+)
+
+
+def typed(dice):
+    """Some flags, each with anything."""
+    arguments = []
+    for _ in range(dice.choice((1, 1, 2, 3))):
+        if dice.random() < 0.5:
+            text = f"{dice.choice(KEYS)}={dice.choice(TEXTS)}"
+            arguments += ["--set", dice.choice((text, text, text.replace("=", ""), text + text))]
+        else:
+            flag = dice.choice(sorted(FLAGS))
+            arguments += [flag, dice.choice(FLAGS[flag])]
+            arguments += ["--ceiling", "9"] if flag == "--target-error" else []
+    return arguments
+
+
+@pytest.mark.parametrize("seed, count", PIECES)
+def test_any_command_line_runs_or_is_refused_with_a_line(seed, count, judged, tmp_path):
+    (tmp_path / "mine.toml").write_text(SWEEP)
+    dice, ran = random.Random(seed), 0
+    for _ in range(count):
+        arguments = typed(dice)
+        ran += judged(["run", "mine.toml", "--out", "out", *arguments], arguments) == 0
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    assert count / 50 < ran < count
