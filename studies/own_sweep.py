@@ -22,6 +22,10 @@ OPTIONS = ("networks", "steps", "seed", "inputs", "burn_in", "target_error", "ce
 KEYS = {"name", "summary", "products", "clip", "exponents", "spec", "grid", *OPTIONS}
 
 
+OF_ALL = ("kaplan_yorke_dimension", "entropy_rate", "unstable_count")
+"""What a few leading Lyapunov exponents do not tell of every network."""
+
+
 def load_toml(path: Path) -> tuple[Study, dict[str, Any]]:
     """Return the sweep that a TOML file describes, and the options that stand in it.
 
@@ -93,13 +97,14 @@ def _measured(file: str, content: Mapping[str, Any]) -> dict[str, Any]:
     if checked_clips(clip) and "weights" not in products:
         raise InputError(f"{file}: clip", clip, "nothing without the product weights")
     exponents = checked_exponents(content.get("exponents"), products)
-    leading = "lyapunov" in products
-    scalars = [n for n, v in product_variables(products).items() if v.dims == ("network",)]
+    leading, variables = "lyapunov" in products, product_variables(products, clip)
+    scalars = [n for n, v in variables.items() if v.dims == ("network",)]
     shown = ["rate"] if "rate" in scalars else ["leading_exponent"] if leading else scalars
     return {
         "products": tuple(products),
         "clip": clip,
         "exponents": exponents,
+        "kept": None if exponents is None else tuple(n for n in variables if n not in OF_ALL),
         "derived": leading_variable if leading else dict,
         "derive": leading_exponent if leading else nothing_derived,
         "headline": (shown or [""])[0],

@@ -326,6 +326,19 @@ def test_leading_exponents_in_a_sweep_of_the_users_own(tmp_path, capsys):
     np.testing.assert_allclose(two.leading_exponent_mean, first, rtol=1e-14)
 
 
+def test_leading_exponents_of_chaotic_networks(tmp_path):
+    """All of them positive, so that they tell neither dimension nor entropy."""
+    file = tmp_path / "mine.toml"
+    text = SWEEP.replace('"gradient", "trajectory"', '"lyapunov"').replace(
+        "[spec]", "exponents = 1\n[spec]"
+    )
+    file.write_text(text.replace('["tanh", "erf"]', '["sin"]').replace("[0.5, 1.5]", "[5.0]"))
+    assert run(tmp_path, str(file)) == 0
+    data = xr.load_dataset(tmp_path / "out/results.nc")
+    assert (data.leading_exponent_mean > 0).all()
+    assert "entropy_rate_mean" not in data
+
+
 @pytest.mark.parametrize("arguments", [("run", "decay", "--netwroks", "3"), (), ("fly",)])
 def test_wrong_flags_get_one_line(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
