@@ -94,6 +94,7 @@ def _results(
 
 
 @lru_cache(maxsize=64)
+@np.errstate(over="ignore")  # a factor that the precision cannot hold: infinite, as weights are
 def setting_of(spec: NetworkSpec, window: Window, wanted: Wanted) -> Setting:
     """What the kernels have to know of a specification."""
     cell, real = CELLS[spec.cell], np.dtype(spec.precision).type

@@ -10,6 +10,7 @@ with (dz, ds) the linearisation that the forward sweep left, and r the gates tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -73,11 +74,16 @@ def log_radius(matrices: Array) -> Array:
 
 
 def log_of(size: Callable[[Array], Array], matrices: Array) -> Array:
-    """Ln of a size of matrices; NaN where one is not finite, which LAPACK refuses."""
+    """Ln of a size of matrices; NaN where one is not finite, which LAPACK refuses.
+
+    The size is that of multiples as well: of those whose squares a float can hold.
+    """
     finite: Array = np.asarray(np.isfinite(matrices).all(axis=(-2, -1)))
+    matrices = np.where(finite[..., None, None], matrices, 0.0)
+    exponent = np.frexp(np.abs(matrices).max(axis=(-2, -1)))[1]
     with np.errstate(divide="ignore"):
-        found = np.log(size(np.where(finite[..., None, None], matrices, 0.0)))
-    return np.where(finite, found, np.nan)
+        found = np.log(size(np.ldexp(matrices, -exponent[..., None, None])))
+    return np.where(finite, found + math.log(2) * exponent, np.nan)
 
 
 def check_normalization(spec: NetworkSpec, products: Iterable[str]) -> None:

@@ -108,8 +108,12 @@ class RandomSource:
         """Whether the inputs come from the user and may hold NaN."""
         return self.sequences is not None
 
+    @np.errstate(over="ignore")
     def draw(self, first: int, count: int, workspace: Workspace) -> Ensemble:
-        """Arrays of the networks first, ..., first + count - 1."""
+        """Arrays of the networks first, ..., first + count - 1.
+
+        Scales and biases that the precision cannot hold are infinite, which `status` tells.
+        """
         spec, window = self.spec, self.window
         n, m, B = spec.hidden_size, spec.input_size, spec.batch_size
         cell = CELLS[spec.cell]

@@ -69,7 +69,8 @@ def weights(run: Run) -> Arrays:
     if run.spec.tied:
         total = log_norm(result.sum_square, result.sum_exponent)
     else:  # gradients of different weights: the square norms add
-        total = 0.5 * np.logaddexp.reduce(2 * terms, axis=2)
+        with np.errstate(invalid="ignore"):  # NaN: a bad network, which its status tells
+            total = 0.5 * np.logaddexp.reduce(2 * terms, axis=2)
     return {
         "log_grad_W": total[:, 0],
         "log_grad_U": total[:, 1],

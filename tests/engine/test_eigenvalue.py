@@ -11,7 +11,7 @@ import xarray as xr
 from laws import assert_mean
 
 from gradhorizon.engine import InputError, NetworkSpec, measure, sample
-from gradhorizon.engine.eigenvalue import visited_lags
+from gradhorizon.engine.eigenvalue import log_of, visited_lags
 from gradhorizon.engine.spec import CHOICES
 from gradhorizon.engine.status import STATUS
 
@@ -115,3 +115,15 @@ def test_normalised_networks_are_refused(normalization: str) -> None:
     spec = NetworkSpec(hidden_size=4, batch_size=3, normalization=normalization)
     with pytest.raises(InputError, match=r"normalization.*none.*eigenvalue"):
         measure(spec, networks=1, steps=5, products=PRODUCT)
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e300])
+def test_sizes_of_matrices_whose_squares_no_float_holds(factor: float) -> None:
+    matrices = np.random.default_rng(0).standard_normal((4, 5, 5))
+    for size in (
+        lambda a: np.abs(np.linalg.eigvals(a)).max(axis=-1),
+        lambda a: np.linalg.norm(a, 2, axis=(-2, -1)),
+        lambda a: np.linalg.norm(a, axis=(-2, -1)),
+    ):
+        expected = np.log(size(matrices)) + np.log(factor)
+        np.testing.assert_allclose(log_of(size, factor * matrices), expected, rtol=1e-14)

@@ -140,3 +140,24 @@ def test_codes_are_described() -> None:
     for name, code in STATUS.items():
         assert f"{code} {name}" in data.status.attrs["long_name"]
     assert data.status.dtype.kind == "i"
+
+
+FACTORS: list[dict[str, Any]] = [
+    *({name: 1e300} for name in ("weight_scale", "input_scale", "bias_scale", "skip")),
+    *({"weights": w, "weight_scale": 1e300} for w in ("orthogonal", "identity", "uniform")),
+    {"weights": "pytorch", "weight_scale": 1e300},
+    {"weight_scale": 1e300, "tied": False},
+    {"gate_bias": {"hidden": -1e300}},
+    {"skip": -1e300, "normalization": "layer"},
+]
+
+
+@pytest.mark.parametrize("fields", FACTORS, ids=str)
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_factors_that_the_precision_cannot_hold(fields: dict[str, Any], precision: str) -> None:
+    """Infinite in float32; no network is said to be well, and nothing is said besides."""
+    spec = NetworkSpec(hidden_size=3, precision=precision, **fields)
+    data = measure(spec, networks=4, steps=6, products=("gradient", "weights"))
+    assert (data.status > 0).all() or precision == "float64"
+    assert not np.isnan(data.rate[data.status == 0]).any()
+    assert sample(spec, 2, 6).sizes["network"] == 2
