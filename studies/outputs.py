@@ -31,9 +31,13 @@ def read_dataset(folder: Path) -> xr.Dataset:
     InputError
         If they cannot be read.
     """
+    import h5py
+
     file = folder / RESULTS
     try:
         check_readable(file, memory_budget())
+        with h5py.File(file) as opened:  # where the structure is damaged, h5netcdf complains twice
+            opened.visit(lambda name: None)
         with xr.open_dataset(file, engine="h5netcdf") as data:
             if "study" not in data.attrs or "headline" not in data.attrs:
                 raise ValueError("not written by this package")
