@@ -4,6 +4,9 @@ Each row is a kernel: the first thing here that needs it, the seconds of its com
 process with an empty cache, which is done once per version), and the milliseconds of its loading
 from the cache (in the next process, which is done once per process). Below it, the wall time of a
 small sweep from the command line, cold and warm.
+
+``python tests/startup.py probe float64`` compiles what networks of this format need, for whatever
+runs next.
 """
 
 from __future__ import annotations
@@ -50,7 +53,7 @@ def probe() -> None:
         return entry
 
     Dispatcher.compile = timed
-    for precision in CHOICES["precision"]:
+    for precision in sys.argv[2:] or CHOICES["precision"]:
         specs = {f"cell {cell}": {"cell": cell} for cell in CHOICES["cell"]}
         specs |= {f"weights {weights}": {"weights": weights} for weights in CHOICES["weights"]}
         for text, fields in specs.items():
