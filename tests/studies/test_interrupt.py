@@ -42,12 +42,18 @@ def until(condition):
         time.sleep(0.005)
 
 
-def test_only_what_has_begun_is_finished(monkeypatch, capfd):
-    """One task per thread, although three per thread were handed out; their blocks are stored."""
+@pytest.fixture
+def sweep(monkeypatch):
+    """Segments of 200 networks in blocks of 8, of which nothing is known."""
     monkeypatch.setattr("gradhorizon.studies.task.LARGEST_BLOCK", 8)
-    held, handed, progress, saved = Held(monkeypatch), [], Progress(), {}
     study = Study("held", "", base={"hidden_size": 4}, grid={"weight_scale": (1.0,)}, steps=8)
-    asked = settle(study, Options(networks=200))
+    (cell,) = settle(study, Options(networks=200)).cells
+    return {segment: Fold() for segment in cell.segments(200)}
+
+
+def test_only_what_has_begun_is_finished(monkeypatch, sweep, capfd):
+    """One task per thread, although three per thread were handed out; their blocks are stored."""
+    held, handed, progress, saved = Held(monkeypatch), [], Progress(), {}
 
     def interrupt():
         until(lambda: len(held.begun) == WORKERS and len(handed) == executors.WAITING * WORKERS)
@@ -59,14 +65,36 @@ def test_only_what_has_begun_is_finished(monkeypatch, capfd):
     with executors.threads(WORKERS) as workers, interruptible(progress):
         submit = workers.submit
         monkeypatch.setattr(workers, "submit", lambda f: handed.append(submit(f)) or handed[-1])
-        missing = {piece: Fold() for cell in asked.cells for piece in cell.segments(200)}
         thread.start()
-        measure_segments(missing, workers, saved.__setitem__, progress, lambda count: None)
+        measure_segments(sweep, workers, saved.__setitem__, progress, lambda count: None)
     thread.join()
     assert sorted(held.begun) == [0, 8]
     assert progress.measured == 16
     assert [found.blocks for found in saved.values()] == [2]
     assert capfd.readouterr().err == "gradhorizon: finishing what runs; again to stop now\n"
+
+
+def test_twice_waits_for_nobody(monkeypatch, sweep):
+    """The run ends while its tasks are still held."""
+    held, progress, ended, waited = Held(monkeypatch), Progress(), threading.Event(), []
+
+    def interrupt():
+        until(lambda: len(held.begun) == WORKERS)
+        os.kill(os.getpid(), signal.SIGINT)
+        until(lambda: progress.stop)
+        os.kill(os.getpid(), signal.SIGINT)
+        waited.append(not ended.wait(10))
+        held.release.set()
+
+    thread = threading.Thread(target=interrupt)
+    crew = executors.threads(WORKERS)
+    with pytest.raises(KeyboardInterrupt), crew as workers, interruptible(progress):
+        thread.start()
+        measure_segments(sweep, workers, lambda *saved: None, progress, lambda count: None)
+    ended.set()
+    thread.join()
+    assert waited == [False]
+    assert sorted(held.begun) == [0, 8]
 
 
 INTERRUPTED = """
