@@ -59,7 +59,7 @@ def test_killed_workers_cost_nothing(cluster, direct, tmp_path):
         os.kill(pid, signal.SIGKILL)
         killed.append(pid)
 
-    thread = threading.Thread(target=kill)
+    thread = threading.Thread(target=kill, daemon=True)  # should the run fail, it ends too
     thread.start()
     arguments = [*ARGUMENTS, "--out", str(out), "--scheduler", cluster.scheduler_address]
     assert main(arguments) == 0
