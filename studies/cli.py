@@ -62,11 +62,12 @@ def dispatch(options: argparse.Namespace) -> int:
     except RunIncomplete as reason:
         for line in str(reason).splitlines():
             print(f"gradhorizon: {line}", file=sys.stderr)
-        print("gradhorizon: the same command goes on from here", file=sys.stderr)
+        if resumable:
+            print("gradhorizon: the same command goes on from here", file=sys.stderr)
         return FAILED
     except (OSError, MemoryError) as error:
-        hint = "; it can be resumed" if resumable else ""
-        print(f"gradhorizon: the run failed: {error}{hint}", file=sys.stderr)
+        what, hint = ("the run", "; it can be resumed") if resumable else (options.command, "")
+        print(f"gradhorizon: {what} failed: {error}{hint}", file=sys.stderr)
         return FAILED
 
 

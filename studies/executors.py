@@ -13,7 +13,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, TypeVar
@@ -173,7 +173,9 @@ def given(executor: Executor, count: int) -> Iterator[Workers]:
 
     It is neither shut down nor had again when its processes die.
     """
-    yield Workers(count, lambda: executor, not isinstance(executor, ThreadPoolExecutor), ())
+    elsewhere = not isinstance(executor, ThreadPoolExecutor)
+    with nullcontext() if elsewhere else single_threaded_blas():
+        yield Workers(count, lambda: executor, elsewhere, ())
 
 
 def _until_done(workers: Workers) -> Iterator[Workers]:

@@ -32,7 +32,8 @@ def collect_folder(folder: Path) -> xr.Dataset:
         ]
         data = write_results(sweep, store, Progress())
     if missing:
-        raise RunIncomplete(f"{len(missing)} of {len(sweep.distinct)} cells are not complete")
+        found = f"{len(missing)} of {len(sweep.distinct)} cells are not complete"
+        raise RunIncomplete(f"{found}; gradhorizon status {folder} names them")
     return data
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
 import xarray as xr
 from children import children_of
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from gradhorizon.engine import available_cores
 from gradhorizon.studies import executors, task
@@ -57,6 +61,20 @@ def test_executors_agree_with_threads(name, direct, tmp_path):
     xr.testing.assert_identical(xr.load_dataset(tmp_path / "out/results.nc"), direct)
 
 
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.mark.parametrize("crew", ["serial", "threads", "processes", "given"])
+def test_tasks_have_one_thread_of_blas(crew):
+    """Tasks are what runs in parallel; afterwards this process has its threads again."""
+    with threadpool_limits(2, "blas"), ThreadPoolExecutor(1) as pool:
+        crews = {"serial": executors.serial, "given": partial(executors.given, pool, 1)}
+        with crews.get(crew, partial(getattr(executors, crew), 1))() as workers:
+            assert workers.submit(blas_threads).result() == {1}
+        assert blas_threads() == {2}
+
+
 def test_shards_agree_with_the_whole(direct, tmp_path, capsys):
     """Each does its part, none is collected before all are there."""
     out = tmp_path / "out"
@@ -67,7 +85,8 @@ def test_shards_agree_with_the_whole(direct, tmp_path, capsys):
     assert main(["collect", str(out)]) == 1
     told = capsys.readouterr()
     assert "missing: " in told.out
-    assert "are not complete" in told.err
+    hint = f"gradhorizon status {out} names them"
+    assert re.fullmatch(rf"gradhorizon: \d+ of 18 cells are not complete; {hint}\n", told.err)
     assert main(["run", "bptt", *SMALL, "--out", str(out), "--shard", "2/3"]) == 0
     assert main(["collect", str(out)]) == 0
     xr.testing.assert_identical(xr.load_dataset(out / "results.nc"), direct)

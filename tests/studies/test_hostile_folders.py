@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -249,6 +250,18 @@ def test_results_that_claim_a_petabyte_are_refused(folder, again):
     with h5py.File(file, "a") as opened:
         opened.create_dataset("more", shape=(2**50,), dtype="f8", chunks=(2**10,))
     refused(again, "figure", named="results.nc")
+
+
+def test_a_figure_that_cannot_be_stored_is_one_line(folder, again, monkeypatch):
+    """It is no run that fails."""
+
+    def read_only(*arguments, **options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "replace", read_only)
+    status, error = again("figure")
+    assert status == 1
+    assert error.startswith("gradhorizon: figure failed: ")
 
 
 # Settings
