@@ -99,6 +99,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"shard {part} of {parts} is done; when all are: gradhorizon collect {folder}")
         return OK
     data = run_sweep(sweep, folder, means(arguments))
+    if sweep.target is not None:
+        for line in sweep.target.unreached(data, sweep.target_variable):
+            print(line)
     for line in report(data, folder):
         print(line)
     return OK

@@ -11,12 +11,24 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ..engine import InputError
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..engine import Array, InputError
 from ..engine.spec import check_integer
 from .statistics import Moments
 from .summary import Summary
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+PILOT = 64
+"""Networks that a cell has before its interval is believed: of a few, some have about the same rate
+by chance, and others ask for a hundred times too many."""
 
 LARGEST = 10**9
 """Networks of a cell at most."""
@@ -54,6 +66,19 @@ class Target:
         relative = match[2] == "%"
         return cls(error / 100 if relative else error, relative, ceiling or cls.ceiling)
 
+    def wanted(self, mean: ArrayLike) -> Array:
+        """Half the width that an interval of such a mean is to have."""
+        return np.asarray(self.error * (np.abs(mean) if self.relative else np.ones_like(mean)))
+
+    def unreached(self, data: xr.Dataset, variable: str) -> Iterator[str]:
+        """A line, if the interval of a variable's mean is wider than wanted in some cells."""
+        low, high = data[f"{variable}_low"].values, data[f"{variable}_high"].values
+        with np.errstate(invalid="ignore"):  # an infinite mean has no interval
+            half = 0.5 * (high - low)
+        wide = ~(half <= self.wanted(data[f"{variable}_mean"].values))
+        if wide.any():
+            yield f"target error not reached in {wide.sum()} of {wide.size} cells of the grid"
+
     def networks(self, found: Summary, variable: str, block: int) -> int:
         """How many networks there must be, by what is known of some: as many, if they do.
 
@@ -66,12 +91,13 @@ class Target:
             Networks are added in multiples of it.
         """
         have = int(found.status_count.sum())
+        if have < PILOT:
+            return max(have, min(PILOT, self.ceiling))
         moments = found.parts[variable, "moments"]
         if not isinstance(moments, Moments) or moments.count < 2:
             return have  # nothing is known, and more would not be better: dead networks
         low, high = moments.interval()
-        wanted = self.error * (abs(float(moments.mean)) if self.relative else 1.0)
-        half = 0.5 * float(high - low)
+        half, wanted = 0.5 * float(high - low), float(self.wanted(moments.mean))
         if half <= wanted or have >= self.ceiling:
             return have
         needed = have * (half / wanted) ** 2 if wanted else math.inf

@@ -95,6 +95,38 @@ def test_cells_get_as_many_networks_as_they_need(tmp_path):
     np.testing.assert_array_equal(direct.rate_mean[0, 0, 0], data.rate_mean[0, 0, 0])
 
 
+def test_a_few_networks_are_not_believed(tmp_path):
+    """Of one there is no interval at all; a ceiling below is still one."""
+    for ceiling, networks in ((None, 64), (9, 9)):
+        asked = decay(1, target_error="1e3", ceiling=ceiling)
+        data = run_sweep(asked, tmp_path / str(networks), Means(1))
+        assert (data.status_count.sum("status") == networks).all()
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_target_that_is_not_reached_is_told(tmp_path, capsys):
+    """By the cells of the grid whose intervals are too wide, and only then."""
+    own = tmp_path / "own.toml"
+    own.write_text("steps = 12\n[spec]\nhidden_size = 6\n[grid]\nweight_scale = [0.8, 1.6]\n")
+    command = [
+        "run",
+        str(own),
+        "--networks",
+        "64",
+        "--workers",
+        "1",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert main([*command, "--target-error", "0.02", "--ceiling", "100"]) == 0
+    wide = (halves(xr.load_dataset(tmp_path / "out/results.nc")) > 0.02).sum()
+    line = f"target error not reached in {wide} of 2 cells of the grid"
+    assert wide > 0
+    assert capsys.readouterr().out.splitlines()[0] == line
+    assert main([*command, "--target-error", "0.02"]) == 0
+    assert "not reached" not in capsys.readouterr().out
+
+
 @pytest.mark.usefixtures("small_blocks")
 def test_a_killed_run_has_the_same_rounds(tmp_path, monkeypatch):
     """Killed in its second round, and again: the same arrays as an undisturbed run's."""
