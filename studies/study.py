@@ -105,7 +105,7 @@ class Study:
     derived : callable
         Returns the variables that `derive` adds.
     derive : callable
-        From the arrays of a few good networks to further arrays, network axis first.
+        From the arrays of a few good networks, or of none, to further arrays, network axis first.
     complete : callable
         From the collected statistics to the dataset with theory beside them.
     figure : callable

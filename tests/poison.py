@@ -10,7 +10,7 @@ from gradhorizon.studies.study import Study
 
 def deadly(measured):
     """Ends the process where gradients vanish at once."""
-    if measured["rate"].mean() < -2:
+    if (measured["rate"] < -2).any():
         os._exit(1)
     return {}
 
