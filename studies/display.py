@@ -29,7 +29,8 @@ class Display:
 
     Every line of the file is an object with ``event`` (start, progress, failed, end), ``seconds``
     since the start, ``networks`` done of ``total``, and, of this run, ``networks_per_second`` and
-    ``seconds_left``. Time is that of a clock that is never set.
+    ``seconds_left``. Each round of networks for a target error starts and ends anew. Time is that
+    of a clock that is never set.
 
     Parameters
     ----------
