@@ -14,16 +14,13 @@ from ..engine import InputError, Shown
 from ..engine.arguments import LARGEST_SEED
 from ..engine.spec import check_integer
 from .catalogue import load_study
-from .files import check_readable, write_atomic
+from .files import LARGEST_TABLE, check_readable, write_atomic
 from .options import read_inputs
 from .own_sweep import study_of
 from .sweep import Sweep
 from .target import Target
 
 CONFIGURATION, INPUTS = "configuration.json", "inputs.npy"
-
-LARGEST_TABLE = 2**26
-"""Bytes of a JSON file that is read in."""
 
 
 def claim(folder: Path, sweep: Sweep) -> None:

@@ -7,6 +7,9 @@ import os
 import stat
 from pathlib import Path
 
+LARGEST_TABLE = 2**26
+"""Bytes of a JSON or TOML file that is read in."""
+
 
 def write_atomic(path: str | os.PathLike[str], data: bytes, *, durable: bool = True) -> None:
     """Write a file so that readers, and crashes, see all of it or none of it.

@@ -166,7 +166,7 @@ def parse_override(text: str, own: Collection[str] = ()) -> tuple[str, Any]:
     for candidate in (value, f"[{value}]" if "," in value else value):
         try:
             return name.strip(), tomllib.loads(f"value = {candidate}")["value"]
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
     words = [word.strip() for word in value.split(",")]
     return name.strip(), words if len(words) > 1 else words[0]

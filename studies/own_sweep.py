@@ -13,6 +13,7 @@ from ..engine.arguments import checked_exponents
 from ..engine.clip import checked_clips
 from ..engine.products import PRODUCTS
 from .catalogue import NAMES
+from .files import LARGEST_TABLE, check_readable
 from .names import flat
 from .study import Study, nothing_derived
 
@@ -75,8 +76,9 @@ def study_of(content: Mapping[str, Any], file: str) -> Study:
 def _content(path: Path) -> dict[str, Any]:
     """The tables of the file, whose keys are known."""
     try:
+        check_readable(path, LARGEST_TABLE)
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError("sweep", Shown(f"{path} ({error})"), "a readable TOML file") from None
     for key in content:
         if key not in KEYS:

@@ -267,6 +267,25 @@ def test_a_figure_that_cannot_be_stored_is_one_line(folder, again, monkeypatch):
 # Settings
 
 
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "hole", "binary", "deep"])
+def test_a_sweep_that_is_no_file_of_text_is_named_and_not_waited_for(kind, tmp_path, capsys):
+    path = tmp_path / "mine.toml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "hole":
+        with open(path, "wb") as opened:
+            opened.truncate(1 << 40)
+    else:
+        path.write_bytes({"binary": TEXTS["binary"], "deep": b"a = " + TEXTS["deep"]}[kind])
+    assert main(["run", str(path), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("gradhorizon: sweep: ") and error.count("\n") == 1, error
+
+
 def test_any_value_on_a_studys_own_axes_is_understood_or_refused(cells):
     """Lines of a configuration and of the command line alike: `InputError` or a specification."""
     from gradhorizon.engine import InputError
@@ -280,6 +299,16 @@ def test_any_value_on_a_studys_own_axes_is_understood_or_refused(cells):
                         _ = cell.measurement.key
                 except InputError as error:
                     assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("depth", [100, 300, 1000, 60_000])
+def test_values_within_values_are_refused_with_a_line(depth, tmp_path, capsys):
+    path, nested = tmp_path / "mine.toml", "[" * depth + "1" + "]" * depth
+    path.write_text(f"[grid]\nslope = {nested}\n")
+    for arguments in ((str(path),), ("decay", "--set", f"slope={nested}")):
+        assert main(["run", *arguments, "--out", str(tmp_path / "out")]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("gradhorizon: ") and error.count("\n") == 1, error
 
 
 def test_more_than_a_folder_can_hold_is_refused(again, tmp_path, capsys):
