@@ -183,12 +183,11 @@ def read_inputs(name: str | None) -> str | Array:
         check_readable(Path(name), memory_budget())
         # mapped, so that nothing is allocated for what a header claims and the file has not
         with np.errstate(over="raise"):
-            array = np.load(Path(name), mmap_mode="r", allow_pickle=False)
+            array = np.lib.format.open_memmap(name, mode="r")  # knows no pickles
     except (OSError, ValueError, ArithmeticError, EOFError) as error:
         raise InputError("inputs", Shown(f"{name} ({error})"), allowed) from None
-    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.size == 0:
-        shape = getattr(array, "shape", "several arrays")
-        raise InputError("inputs", Shown(f"{name} of shape {shape}"), allowed)
+    if array.ndim != 3 or array.size == 0:
+        raise InputError("inputs", Shown(f"{name} of shape {array.shape}"), allowed)
     if array.dtype.kind not in "fiu":
         raise InputError("inputs", Shown(f"{name} of type {array.dtype}"), allowed)
     return np.array(array)

@@ -364,6 +364,14 @@ def test_a_pickle_is_never_loaded(tmp_path, capsys):
     assert "x.npy" in one_line_of(capsys)
 
 
+@pytest.mark.parametrize("content", [b"1,2\n3,4\n", b"PK\x03\x04" + bytes(99)])
+def test_inputs_of_another_format_are_not_called_pickles(content, tmp_path, capsys):
+    """Nor is it suggested to trust them, as numpy does."""
+    (tmp_path / "x.csv").write_bytes(content)
+    assert run(tmp_path, "decay", *SMALL, "--inputs", str(tmp_path / "x.csv")) == 2
+    assert "pickle" not in one_line_of(capsys)
+
+
 def test_nan_inputs_are_counted_and_do_not_spoil_the_rest(tmp_path):
     x = np.random.default_rng(0).standard_normal((8, 12, 2))
     x[3, 5] = np.nan
