@@ -1,8 +1,10 @@
-"""The processes that a process has started."""
+"""The processes that a process has started, and what one of them tells of itself."""
 
 from __future__ import annotations
 
 import os
+
+from threadpoolctl import threadpool_info
 
 
 def children_of(parent):
@@ -18,3 +20,8 @@ def children_of(parent):
             if int(fields[1]) == parent:
                 found.append(int(entry))
     return found
+
+
+def blas_threads():
+    """Threads that BLAS uses in this process."""
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}

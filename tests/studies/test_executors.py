@@ -16,8 +16,8 @@ from functools import partial
 import numpy as np
 import pytest
 import xarray as xr
-from children import children_of
-from threadpoolctl import threadpool_info, threadpool_limits
+from children import blas_threads, children_of
+from threadpoolctl import threadpool_limits
 
 from gradhorizon.engine import available_cores
 from gradhorizon.studies import executors, task
@@ -59,10 +59,6 @@ def test_executors_agree_with_threads(name, direct, tmp_path):
     crew = {"serial": lambda count: executors.serial(), "processes": executors.processes}[name]
     run_sweep(bptt(), tmp_path / "out", Means(2, crew))
     xr.testing.assert_identical(xr.load_dataset(tmp_path / "out/results.nc"), direct)
-
-
-def blas_threads():
-    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
 
 @pytest.mark.parametrize("crew", ["serial", "threads", "processes", "given"])
