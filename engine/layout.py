@@ -188,7 +188,7 @@ def _jacobian(s: Sizes) -> Fields:
         "product": Field((s.R * s.D * s.n, M)),
         "column": Field((3, s.D * s.n if s.norm else 0)),
         "rows": Field((2, M, M)),
-        "row_exponent": Field((M,), dtype=EXPONENT),
+        "row_exponent": Field((2, M), dtype=EXPONENT),
         "qr": Field((4, M, M)),
         "swaps": Field((2, M), dtype=EXPONENT),
     }

@@ -205,7 +205,7 @@ class JacobianProduct(NamedTuple):
     product: Array  # (R D n, M): work space
     column: Array  # (3, D n): work space; empty without a norm
     rows: Array  # (2, M, M): work space
-    row_exponent: Array  # (M,), int32: work space
+    row_exponent: Array  # (2, M), int32: work space
     qr: Array  # (4, M, M): work space
     swaps: Array  # (2, M), int32: work space
 

@@ -10,10 +10,9 @@ Q is as far from orthogonal (Bjorck 1967; by blocks, Jalby and Philippe 1991).
 
 from __future__ import annotations
 
-import numpy as np
-
+from .collective import fill, scale
 from .precision import MANTISSA_BITS, real
-from .targets.cpu import multiply, orthonormalise_panel, scale
+from .targets.cpu import barrier, lanes, multiply, orthonormalise_panel, sqrt
 from .targets.vectors import VECTOR_BYTES
 
 LANES = VECTOR_BYTES // 8
@@ -40,7 +39,7 @@ def gram_schmidt(frame, diagonal, overlap):
         if high < width:
             found = overlap[:, high:]
             for j in range(LANES):
-                overlap[j] = real(0.0)
+                fill(overlap[j], real(0.0))
             multiply(panel.T, rest, found)
             for j in range(LANES):
                 scale(overlap[j], real(-1.0))
@@ -62,17 +61,18 @@ def orthogonality_loss(q, diagonal, total):
     total : (width,)
         Work space.
     """
-    for c in range(total.size):
+    for c in lanes(total.size):
         total[c] = real(0.0)
     for r in range(q.shape[0]):
         row, across = q[r], real(0.0)
         for c in range(total.size):
             across += row[c]
-        for c in range(total.size):
+        for c in lanes(total.size):
             total[c] += across * row[c]
+    barrier()
     worst = real(0.0)
     for c in range(total.size):
         if diagonal[c] != real(0.0):
             worst = max(worst, abs(total[c] - real(1.0)))
-    worst *= real(2.0**MANTISSA_BITS) / np.sqrt(real(total.size))
+    worst *= real(2.0**MANTISSA_BITS) / sqrt(real(total.size))
     return max(real(1.0), worst)

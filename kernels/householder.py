@@ -8,11 +8,10 @@ columns too; here their order is that of the exponents).
 
 from __future__ import annotations
 
-import numpy as np
-
+from .collective import exchange, fill, scale
 from .gram_schmidt import LANES, gram_schmidt, orthogonality_loss
 from .precision import real
-from .targets.cpu import multiply, scale
+from .targets.cpu import barrier, lanes, multiply, sqrt
 
 NOISE = 2.0**-43
 """What is left of an entry counts as rounding error if it is smaller than this relative to its row,
@@ -22,12 +21,13 @@ that a normalisation takes out would come back as noise."""
 
 def equilibrate(frame, width, out):
     """Out = the frame with every row divided by its largest entry."""
-    for r in range(frame.shape[0]):
+    for r in lanes(frame.shape[0]):
         largest = real(0.0)
         for c in range(width):
             largest = max(largest, abs(frame[r, c]))
         for c in range(width):
             out[r, c] = frame[r, c] / largest if largest > real(0.0) else real(0.0)
+    barrier()
 
 
 def row_condition(equilibrated, kept, diagonal, overlap):
@@ -43,7 +43,7 @@ def row_condition(equilibrated, kept, diagonal, overlap):
         Work space.
     """
     for r in range(equilibrated.shape[0]):
-        for c in range(kept.size):
+        for c in lanes(kept.size):
             if kept[c] == real(0.0):
                 equilibrated[r, c] = real(0.0)
     gram_schmidt(equilibrated, diagonal, overlap)
@@ -83,30 +83,33 @@ def householder(frame, q, diagonal, reflections, swaps, overlap):
         worst = max(worst, condition)
         if top == rows:
             continue
-        swap_rows(frame, used, top)
-        swap_rows(q, used, top)
+        exchange(frame, used, top)
+        exchange(q, used, top)
         swaps[0, used], swaps[1, used] = j, top
         v = reflections[used : used + 1]
         diagonal[j] = make_reflection(frame, j, used, v[0])
         reflect(v, used, frame, j + 1, overlap)
         used += 1
     for r in range(rows):
-        q[r, :width] = real(0.0)
+        for c in lanes(width):
+            q[r, c] = real(0.0)
+    barrier()
     for k in range(used - 1, -1, -1):
         j = swaps[0, k]
         q[k, j] = real(1.0)
         reflect(reflections[k : k + 1], k, q, j, overlap)
-        swap_rows(q, k, swaps[1, k])
+        exchange(q, k, swaps[1, k])
     return worst
 
 
 def set_row_sizes(frame, width, sizes):
     """Sizes[r, c] = the largest entry of a row up to column c."""
-    for r in range(frame.shape[0]):
+    for r in lanes(frame.shape[0]):
         largest = real(0.0)
         for c in range(width):
             largest = max(largest, abs(frame[r, c]))
             sizes[r, c] = largest
+    barrier()
 
 
 def choose_pivot(frame, sizes, j, start):
@@ -120,20 +123,16 @@ def choose_pivot(frame, sizes, j, start):
         size = abs(frame[r, j])
         if size <= real(NOISE) * sizes[r, j]:
             lost = lost or size > real(0.0)
-            frame[r, j] = real(0.0)
         elif size > largest:
             best, largest = r, size
+    barrier()
+    for r in lanes(rows):
+        if r >= start and abs(frame[r, j]) <= real(NOISE) * sizes[r, j]:
+            frame[r, j] = real(0.0)
+    barrier()
     if best == rows:
         return rows, real(1.0 / NOISE) if lost else real(1.0)
     return best, sizes[best, j] / largest
-
-
-def swap_rows(matrix, i, j):
-    """Swap two rows."""
-    if i != j:
-        upper, lower = matrix[i], matrix[j]
-        for c in range(upper.size):
-            upper[c], lower[c] = lower[c], upper[c]
 
 
 def make_reflection(frame, j, start, v):
@@ -141,16 +140,18 @@ def make_reflection(frame, j, start, v):
 
     The column is divided by its first entry, which is its largest: no square under- or overflows.
     """
-    top = frame[start, j]
+    top, rows = frame[start, j], frame.shape[0]
     square = real(0.0)
-    for r in range(start, frame.shape[0]):
-        v[r] = frame[r, j] / top
-        square += v[r] * v[r]
-    norm = np.sqrt(square)
-    v[start] += norm
-    factor = real(1.0) / np.sqrt(square + norm)  # |v|^2 = 2 (square + norm)
-    for r in range(start, frame.shape[0]):
-        v[r] *= factor
+    for r in range(start, rows):
+        entry = frame[r, j] / top
+        square += entry * entry
+    norm = sqrt(square)
+    factor = real(1.0) / sqrt(square + norm)  # |v|^2 = 2 (square + norm)
+    for r in lanes(rows):
+        if r >= start:
+            entry = frame[r, j] / top
+            v[r] = factor * (entry + norm if r == start else entry)
+    barrier()
     return norm * abs(top)
 
 
@@ -162,7 +163,7 @@ def reflect(v, start, matrix, first, overlap):
     """
     low = first - first % LANES
     own, rest, found = v[:, start:], matrix[start:, low : overlap.shape[1]], overlap[:1, low:]
-    overlap[0] = real(0.0)
+    fill(overlap[0], real(0.0))
     multiply(own, rest, found)
     scale(overlap[0], real(-1.0))
     multiply(own.T, found, rest)

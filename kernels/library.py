@@ -23,7 +23,7 @@ from .logarithms import log_norms
 from .precision import FORMATS
 from .specialise import specialise, switch
 from .targets import cpu
-from .targets.calls import address, flat
+from .targets.calls import address, flat, reshaped
 from .targets.panel import orthonormalise_panel
 from .targets.product import add_product
 
@@ -38,6 +38,7 @@ TARGET = {
     "add_product": add_product,
     "orthonormalise_panel": orthonormalise_panel,
     "flat": flat,
+    "reshaped": reshaped,
 }
 BINDINGS = {name: names | TARGET for name, names in FORMATS.items()}
 """What the sources of the sweeps leave open, per precision."""
@@ -93,8 +94,10 @@ class _Loop:
 def forward_sweep(cell: str, precision: str) -> Callable[..., None]:
     """The forward sweep of an architecture."""
     chosen, formats = CELLS[cell], BINDINGS[precision]
-    equations = {"step": chosen.step, "linearise": chosen.linearise}
-    variants = {name: {"phi": phi} for name, phi in chosen.activations.items()} or {"only": {}}
+    equations: dict[str, Any] = {"step": chosen.step, "linearise": chosen.linearise}
+    variants: dict[str, dict[str, Any]] = {
+        name: {"phi": phi} for name, phi in chosen.activations.items()
+    } or {"only": {}}
     cases = [
         specialise(
             apply_equations,
@@ -134,7 +137,7 @@ def fill_kernel(distribution: str, precision: str) -> Callable[..., None]:
 @cache
 def prepare_kernel(name: str, precision: str) -> Callable[..., None]:
     """A function of `prepare`, compiled."""
-    return specialise(PREPARATIONS[name], precision, **FORMATS[precision])
+    return specialise(PREPARATIONS[name], precision, **BINDINGS[precision])
 
 
 @cache

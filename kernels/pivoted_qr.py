@@ -10,11 +10,14 @@ Matrices are stored by columns: row j of an array here is column j of the matrix
 
 from __future__ import annotations
 
-import numpy as np
-
+from .collective import exchange, fill, first_of_largest, magnitude, scale, square_norm
 from .math import exponent_of, power_of_two
 from .precision import real
-from .targets.cpu import magnitude, scale
+from .rows import dot, size_of
+from .targets.cpu import barrier, lanes, sqrt
+
+NEVER = -(2**30)
+"""Exponent of a column that is zero."""
 
 
 def pivoted_qr(columns, weight, q, r, reflector, swaps):
@@ -38,45 +41,65 @@ def pivoted_qr(columns, weight, q, r, reflector, swaps):
         Receives, for every k, the column and the row that were swapped with the k-th, in order.
     """
     n = columns.shape[0]
-    r[:] = real(0.0)
+    fill(r, real(0.0))
     for k in range(n):
-        swaps[0, k] = largest_column(columns, weight, k)
-        exchange(columns, k, swaps[0, k])
-        weight[k], weight[swaps[0, k]] = weight[swaps[0, k]], weight[k]
-        exchange(r.T, k, swaps[0, k])
-        swaps[1, k] = k + np.abs(columns[k, k:]).argmax()
-        exchange(columns[k:].T, k, swaps[1, k])
+        column = largest_column(columns, weight, k)
+        exchange(columns, k, column)
+        exchange_numbers(weight, k, column)
+        exchange(r.T, k, column)
+        row = largest_row(columns[k], k)
+        exchange(columns[k:].T, k, row)
+        swaps[0, k], swaps[1, k] = column, row
         r[k, k] = make_reflector(columns[k], k, reflector)
-        for j in range(k + 1, n):
-            reflect(columns[k], k, reflector, columns[j])
-            r[k, j] = columns[j, k]
-    for j in range(n):
-        q[j] = real(0.0)
-        q[j, j] = real(1.0)
-        for k in range(n - 1, -1, -1):
-            reflect(columns[k], k, reflector, q[j])
-            other = swaps[1, k]
-            q[j, k], q[j, other] = q[j, other], q[j, k]
+        barrier()
+        for j in lanes(n - k - 1):
+            rest = columns[k + 1 + j]
+            reflect(columns[k], k, reflector, rest)
+            r[k, k + 1 + j] = rest[k]
+        barrier()
+    for j in lanes(n):
+        set_column_of_q(j, columns, reflector, swaps, q[j])
+    barrier()
+
+
+def set_column_of_q(j, columns, reflector, swaps, out):
+    """Out = column j of the product of all reflections and row swaps."""
+    for i in range(out.size):
+        out[i] = real(0.0)
+    out[j] = real(1.0)
+    for k in range(out.size - 1, -1, -1):
+        reflect(columns[k], k, reflector, out)
+        other = swaps[1, k]
+        out[k], out[other] = out[other], out[k]
 
 
 def largest_column(columns, weight, k):
     """The first column j >= k of the largest exponent, counting the entries from row k on."""
-    best, found = k, False
-    largest = 0
-    for j in range(k, columns.shape[0]):
-        size = magnitude(columns[j, k:])
+    top, found = NEVER, k
+    for j in lanes(columns.shape[0] - k):
+        size = size_of(columns[k + j, k:])
         if size > real(0.0):
-            exponent = weight[j] + exponent_of(size)
-            if not found or exponent > largest:
-                best, largest, found = j, exponent, True
-    return best
+            exponent = weight[k + j] + exponent_of(size)
+            if exponent > top:
+                top, found = exponent, k + j
+    return first_of_largest(top, found)
 
 
-def exchange(rows, i, j):
-    """Swap two rows of a matrix."""
-    if i != j:
-        for c in range(rows.shape[1]):
-            rows[i, c], rows[j, c] = rows[j, c], rows[i, c]
+def largest_row(column, k):
+    """The first row >= k where a column is largest."""
+    found = k
+    for i in range(k + 1, column.size):
+        if abs(column[i]) > abs(column[found]):
+            found = i
+    return found
+
+
+def exchange_numbers(numbers, i, j):
+    """Swap two numbers."""
+    first, second = numbers[i], numbers[j]
+    barrier()
+    numbers[i], numbers[j] = second, first
+    barrier()
 
 
 def make_reflector(column, k, reflector):
@@ -91,10 +114,11 @@ def make_reflector(column, k, reflector):
         return size
     e = exponent_of(size)
     scale(tail, power_of_two(-e))  # its square must not under- or overflow
-    norm = np.sqrt(np.dot(tail, tail))
-    alpha = -norm if tail[0] > real(0.0) else norm
-    tail[0] -= alpha
-    reflector[k] = real(2.0) / np.dot(tail, tail)
+    norm, first = sqrt(square_norm(tail)), tail[0]
+    alpha = -norm if first > real(0.0) else norm
+    barrier()
+    tail[0] = first - alpha
+    reflector[k] = real(2.0) / square_norm(tail)
     return alpha * power_of_two(e)
 
 
@@ -102,6 +126,6 @@ def reflect(column, k, reflector, target):
     """Apply the k-th reflection to target[k:]."""
     if reflector[k] != real(0.0):
         v, x = column[k:], target[k:]
-        factor = reflector[k] * np.dot(v, x)
+        factor = reflector[k] * dot(v, x)
         for i in range(x.size):
             x[i] -= factor * v[i]

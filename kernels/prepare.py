@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from .collective import scale, square_norm
 from .precision import real
+from .targets.cpu import sqrt
 
 
 def transpose(matrices, out):
@@ -29,10 +29,9 @@ def transpose(matrices, out):
 def to_unit_length(rows):
     """Divide every row by its Euclidean norm, in place."""
     for k in range(rows.shape[0]):
-        row = rows[k]
-        square = real(0.0)
-        for i in range(row.size):
-            square += row[i] * row[i]
-        factor = real(1.0) / np.sqrt(square)
-        for i in range(row.size):
-            row[i] *= factor
+        make_unit(rows[k])
+
+
+def make_unit(row):
+    """Divide a row by its Euclidean norm, in place."""
+    scale(row, real(1.0) / sqrt(square_norm(row)))

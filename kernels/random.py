@@ -16,6 +16,7 @@ import numpy as np
 
 from .math import log_positive, sine_cosine_turns
 from .precision import MANTISSA_BITS, integer, real
+from .targets.cpu import lanes, sqrt
 
 TILE = 64
 
@@ -60,7 +61,7 @@ def open_unit(bits):
 
 def normal_pair(u, v, scale):
     """Two independent N(0, scale^2) numbers from two uniform ones (Box and Muller 1958)."""
-    radius = scale * np.sqrt(real(-2.0) * log_positive(u))
+    radius = scale * sqrt(real(-2.0) * log_positive(u))
     s, c = sine_cosine_turns(v)
     return radius * c, radius * s
 
@@ -72,7 +73,7 @@ def symmetric_pair(u, v, scale):
 
 def uniform_double(first, stream, network, key, blocks, tile):
     """Uniform numbers from the blocks `first` onward, two from each (float64)."""
-    for j in range(blocks):
+    for j in lanes(blocks):
         a, b, c, d = philox(np.uint64(first + j), stream, network, key)
         tile[j] = open_unit((a << _SHIFT | b) >> np.uint64(12))
         tile[TILE + j] = open_unit((c << _SHIFT | d) >> np.uint64(12))
@@ -80,7 +81,7 @@ def uniform_double(first, stream, network, key, blocks, tile):
 
 def uniform_single(first, stream, network, key, blocks, tile):
     """Uniform numbers from the blocks `first` onward, four from each (float32)."""
-    for j in range(blocks):
+    for j in lanes(blocks):
         a, b, c, d = philox(np.uint64(first + j), stream, network, key)
         tile[j] = open_unit(a >> np.uint64(9))
         tile[TILE + j] = open_unit(b >> np.uint64(9))
@@ -92,7 +93,7 @@ def transform(scale, blocks, tile):
     """Turn uniform numbers into those of the wanted distribution, in place."""
     for start in range(0, tile.size, 2 * TILE):
         u, v = tile[start : start + TILE], tile[start + TILE : start + 2 * TILE]
-        for j in range(blocks):
+        for j in lanes(blocks):
             u[j], v[j] = pair(u[j], v[j], scale)
 
 

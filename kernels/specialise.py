@@ -31,13 +31,11 @@ network is a result here."""
 COMMON_FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 """numpy's error model: the zero-division branch of Python's keeps a loop scalar."""
 
-ALLOCATING_MODULES = tuple(
-    f"{PACKAGE}.{name}" for name in ("bodies.jacobian", "graded", "pivoted_qr")
-)
 ALLOCATING = ("spectral_norm",)
-"""Code with numba's memory manager: BLAS' and LAPACK's wrappers, and what is not tuned yet. All
-else is compiled without: an allocation does not compile there, and no view of an array is counted
-(two locked instructions each; they took half of a step of 16 units)."""
+"""Code with numba's memory manager: LAPACK's wrapper.
+
+All else is compiled without: an allocation does not compile there, and no view of an array is
+counted (two locked instructions each; they took half of a step of 16 units)."""
 
 CALLED = (
     "apply_equations",
@@ -48,6 +46,10 @@ CALLED = (
     "push",
     "gram_schmidt",
     "householder",
+    "pivoted_qr",
+    "multiply_rows",
+    "make_orthogonal",
+    "record",
 )
 """Inner functions that stay functions. The others are inlined: a call hands over every field of
 every array, a few hundred numbers for a tape, which costs a third of a step of 16 units. What is
@@ -69,8 +71,24 @@ _building = threading.RLock()
 """Threads that start together must not each build, and then compile, a kernel of their own."""
 
 
+Compiler = Callable[[Callable[..., Any], Callable[..., Any], Caller], Callable[..., Any]]
+"""Compiles a rebuilt function: (rebuilt, source, caller) -> what can be called."""
+
+
+def for_cpu(
+    rebuilt: Callable[..., Any], source: Callable[..., Any], caller: Caller
+) -> Callable[..., Any]:
+    """Compile a function for the CPU."""
+    compiled: Callable[..., Any] = numba.njit(**_flags(source, caller))(rebuilt)
+    return compiled
+
+
 def specialise(
-    function: Callable[..., Any], suffix: str, called_from: Caller = "python", **bindings: Any
+    function: Callable[..., Any],
+    suffix: str,
+    called_from: Caller = "python",
+    compiler: Compiler = for_cpu,
+    **bindings: Any,
 ) -> Callable[..., Any]:
     """Compile `function` with module-level names replaced by `bindings`, in all that it calls.
 
@@ -83,6 +101,8 @@ def specialise(
         which the compiled code is cached, so it must be the same in every process.
     called_from
         What Python or a loop calls is cached on disk; see `CALLER_FLAGS`.
+    compiler
+        For another target than the CPU.
     **bindings
         Values of global names; a kernel function given as value is specialised too.
 
@@ -91,11 +111,11 @@ def specialise(
     callable
         The numba dispatcher, compiled for an argument type on its first call, memoised here.
     """
-    key = (function, suffix, called_from)
+    key = (function, suffix, called_from, compiler)
     with _building:
         if key not in _compiled:
-            rebuilt = _rebuild(function, suffix, bindings)
-            _compiled[key] = numba.njit(**_flags(function, called_from))(rebuilt)
+            rebuilt = _rebuild(function, suffix, compiler, bindings)
+            _compiled[key] = compiler(rebuilt, function, called_from)
         return _compiled[key]
 
 
@@ -103,25 +123,24 @@ def _flags(function: Callable[..., Any], caller: Caller) -> dict[str, Any]:
     """The compiler's flags for a function of the kernels."""
     name, module = function.__name__, function.__module__
     scalar = module.startswith(SCALAR_MODULES)
-    allocating = module.startswith(ALLOCATING_MODULES)
-    inlined = caller == "kernels" and not allocating and name not in CALLED
+    inlined = caller == "kernels" and name not in (*CALLED, *ALLOCATING)
     return {
         **COMMON_FLAGS,
         **(SCALAR_FLAGS if scalar else SWEEP_FLAGS),
         **CALLER_FLAGS[caller],
         "forceinline": inlined,
-        "_nrt": allocating or name in ALLOCATING,
+        "_nrt": name in ALLOCATING,
     }
 
 
 def _rebuild(
-    function: Callable[..., Any], suffix: str, bindings: dict[str, Any]
+    function: Callable[..., Any], suffix: str, compiler: Compiler, bindings: dict[str, Any]
 ) -> types.FunctionType:
     scope = dict(function.__globals__)
     for name in _globals_of(function) & (set(scope) | set(bindings)):
         value = bindings.get(name, scope.get(name))
         if isinstance(value, types.FunctionType) and value.__module__.startswith(PACKAGE):
-            value = specialise(value, suffix, "kernels", **bindings)
+            value = specialise(value, suffix, "kernels", compiler, **bindings)
         scope[name] = value
     name = f"{function.__name__}_{suffix}"
     rebuilt = types.FunctionType(function.__code__, scope, name, function.__defaults__)
@@ -134,13 +153,15 @@ def _globals_of(function: Callable[..., Any]) -> set[str]:
     return {i.argval for i in dis.get_instructions(function) if i.opname == "LOAD_GLOBAL"}
 
 
-def switch(cases: Sequence[Callable[..., Any]], arity: int, suffix: str) -> Callable[..., Any]:
+def switch(
+    cases: Sequence[Callable[..., Any]], arity: int, suffix: str, compiler: Compiler = for_cpu
+) -> Callable[..., Any]:
     """Compile ``f(case, *arguments)``, which calls ``cases[case](*arguments)``.
 
     A branch outside a unit loop, so that one compiled sweep serves every activation: a sweep takes
     seconds to compile, a unit loop tenths of a second.
     """
-    key = (switch, suffix, arity)
+    key = (switch, suffix, arity, compiler)
     with _building:
         if key not in _compiled:
             arguments = ", ".join(f"x{i}" for i in range(arity))
@@ -149,5 +170,5 @@ def switch(cases: Sequence[Callable[..., Any]], arity: int, suffix: str) -> Call
                 lines += [f"    if case == {index}:", f"        case_{index}({arguments})"]
             scope: dict[str, Any] = {f"case_{index}": case for index, case in enumerate(cases)}
             exec("\n".join(lines), scope)
-            _compiled[key] = numba.njit(**COMMON_FLAGS, **CALLER_FLAGS["kernels"])(scope["switch"])
+            _compiled[key] = compiler(scope["switch"], switch, "kernels")
         return _compiled[key]

@@ -12,10 +12,11 @@ overflows; powers of two make the rescaling exact.
 
 from __future__ import annotations
 
+from ..collective import fill, normalise, scale, square_norm
 from ..math import power_of_two
 from ..norms import project
 from ..precision import RESCALE_AT, real
-from ..targets.cpu import add_product, barrier, lanes, normalise, scale, square_norm
+from ..targets.cpu import add_product, barrier, hold, lanes
 
 
 def adjoint(setting, network):
@@ -30,9 +31,10 @@ def adjoint(setting, network):
     ensemble, wiring = network.ensemble, setting.wiring
     tape, sweep = network.tape, network.adjoint
     cotangent, previous = sweep.cotangent[0], sweep.cotangent[1]
-    cotangent[:] = real(0.0)
+    fill(cotangent, real(0.0))
     steps, own = tape.net.shape[0], tape.dz.shape[2]
-    last = ensemble.W.shape[0] - 1
+    W = hold(ensemble.W)
+    last = W.shape[0] - 1
     exponent = 0
     for lag in range(steps - setting.burn_in):
         t = steps - 1 - lag
@@ -46,8 +48,7 @@ def adjoint(setting, network):
         if wiring.norm != 0:
             delta = sweep.delta
             pull_through_norm(t, wiring, tape, delta)
-        pull_to_sources(t, ensemble.W[min(t, last)], delta, previous[0])
-        barrier()
+        pull_to_sources(t, W[min(t, last)], delta, previous[0])
         square, shift = safe_square_norm(net, wiring.input_row)
         sweep.square[lag] = square
         sweep.exponent[lag] = exponent + shift
@@ -66,6 +67,7 @@ def pull_through_norm(t, wiring, tape, delta):
     for g in range(delta.shape[0]):
         for i in lanes(delta.shape[1]):
             delta[g, i] = tape.net[t, g, i]
+        barrier()
         unit, gain = tape.normalised[t, g], tape.gain[t, g]
         project(wiring.norm, delta[g], unit, gain, tape.work)
     if tape.exponent[t] > 0:  # the gain is that of terms in units of 2^exponent

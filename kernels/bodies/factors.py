@@ -5,10 +5,11 @@ delta is the gradient with respect to W h, U x or a pre-activation, row the stat
 
 from __future__ import annotations
 
+from ..collective import normalise
 from ..math import power_of_two
 from ..norms import project
 from ..precision import RESCALE_AT, real
-from ..targets.cpu import lanes, normalise
+from ..targets.cpu import barrier, lanes, largest, reshaped
 
 
 def collect(first, recurrent, rows, terms, norm, tape, gradient):
@@ -26,32 +27,36 @@ def collect(first, recurrent, rows, terms, norm, tape, gradient):
     steps, _, size = tape.net.shape
     window, units = steps - first, tape.work.shape[1]
     used, sequences = window * rows.size * size, size // units
-    delta = gradient.delta[:used].reshape(window * sequences, rows.size * units)
+    delta = reshaped(gradient.delta[:used], (window * sequences, rows.size * units))
     passed = gradient.passed
     for low in range(window):
         t = first + low
         above = max(tape.exponent[t], 0) if norm != 0 else 0
-        common = above if largest_of(terms) < recurrent else 0
+        common = above if last_of(terms) < recurrent else 0
         for g in range(rows.size):
             copy_scaled(tape.net[t, rows[g]], real(1.0), passed)
+            barrier()
             if norm != 0:
                 unit, gain = tape.normalised[t, terms[g]], tape.gain[t, terms[g]]
                 project(norm, passed, unit, gain, tape.work)
+                barrier()
             factor = power_of_two(common - above) if terms[g] < recurrent else real(1.0)
             for b in range(sequences):
                 own = passed[b * units : (b + 1) * units]
                 out = delta[low * sequences + b, g * units : (g + 1) * units]
                 copy_scaled(own, factor, out)
+            barrier()
+        exponent = gradient.step_exponent[low] - common
         block = delta[low * sequences : (low + 1) * sequences]
-        gradient.step_exponent[low] += normalise(block) - common
+        gradient.step_exponent[low] = exponent + normalise(block)
 
 
-def largest_of(rows):
+def last_of(rows):
     """The largest row number."""
-    largest = 0
+    last = 0
     for g in range(rows.size):
-        largest = max(largest, rows[g])
-    return largest
+        last = max(last, rows[g])
+    return last
 
 
 def copy_states(states, sequences, rows):
@@ -67,17 +72,18 @@ def normalise_steps(rows, sequences, exponent, out):
     for row in range(rows.shape[0]):
         copy_scaled(rows[row], real(1.0), out[row])
     for j in range(exponent.size):
-        shift = normalise(out[j * sequences : (j + 1) * sequences])
-        exponent[j] += shift
+        before = exponent[j]
+        exponent[j] = before + normalise(out[j * sequences : (j + 1) * sequences])
 
 
 def moderate(numbers):
     """Whether all are of a size that can be squared, and the squares multiplied."""
     low, high = power_of_two(-RESCALE_AT), power_of_two(RESCALE_AT)
-    inside = 0
-    for i in range(numbers.size):
-        inside += low <= abs(numbers[i]) and abs(numbers[i]) <= high
-    return inside == numbers.size
+    outside = real(0.0)
+    for i in lanes(numbers.size):
+        if not (low <= abs(numbers[i]) and abs(numbers[i]) <= high):
+            outside = real(1.0)
+    return largest(outside) == real(0.0)
 
 
 def bring_to_scale(rows, sequences, exponent, largest, out):
@@ -99,7 +105,7 @@ def all_equal(numbers):
 
 def copy_reversed(source, out):
     """Out = source in the other order: by step instead of by lag."""
-    for j in range(out.size):
+    for j in lanes(out.size):
         out[j] = source[out.size - 1 - j]
 
 

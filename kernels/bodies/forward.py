@@ -17,10 +17,11 @@ never needs a scale is not changed by one bit.
 from __future__ import annotations
 
 from ..cells.rnn import linearise, step
+from ..collective import fill, magnitude, normalise, scale
 from ..math import power_of_two
 from ..norms import normalise as apply_norm
 from ..precision import RESCALE_AT, SCALE_LIMIT, real
-from ..targets.cpu import add_product, barrier, lanes, magnitude, multiply, normalise, scale
+from ..targets.cpu import add_product, barrier, hold, lanes, multiply, reshaped
 
 
 def forward(setting, network):
@@ -35,10 +36,11 @@ def forward(setting, network):
     project_inputs(ensemble, setting.wiring, tape)
     copy_state(ensemble.initial_state, tape.state[0])
     tape.exponent[0] = 0
-    last = ensemble.W.shape[0] - 1
+    W_transposed = hold(ensemble.W_transposed)
+    last = W_transposed.shape[0] - 1
     for t in range(tape.net.shape[0]):
         which = min(t, last)
-        advance(t, ensemble.W_transposed[which], ensemble.b[which], setting, tape)
+        advance(t, W_transposed[which], ensemble.b[which], setting, tape)
     summarise(tape)
 
 
@@ -49,11 +51,13 @@ def advance(t, W_transposed, b, setting, tape):
     if tape.exponent[t] != 0:
         match_scales(t, net if wiring.norm == 0 else net[:recurrent], tape)
     add_recurrent_terms(t, W_transposed, tape.state[t, 0], net)
-    barrier()
     if wiring.norm != 0:
         normalise_terms(t, recurrent, wiring, tape)
+        barrier()
         add_input_terms(wiring, net)
+        barrier()
         add_rows(b, net)
+        barrier()
     update(t, setting, tape)
     barrier()
 
@@ -87,18 +91,18 @@ def project_inputs(ensemble, wiring, tape):
         which = min(t, ensemble.U_transposed.shape[0] - 1)
         after = t + span
         net = tape.net[t:after]
-        net[:] = real(0.0)
+        fill(net, real(0.0))
         if wiring.norm == 0:
             for j in range(span):
                 add_rows(ensemble.b[which], net[j])
         if features > 0:
-            x = ensemble.input[t:after].reshape(span * sequences, features)
+            x = reshaped(ensemble.input[t:after], (span * sequences, features))
             U = ensemble.U_transposed[which]
             if direct:
-                multiply(x, U, net.reshape(span, rows * size))
+                multiply(x, U, reshaped(net, (span, rows * size)))
             else:
                 drive = tape.drive[t * sequences : after * sequences]
-                drive[:] = real(0.0)
+                fill(drive, real(0.0))
                 multiply(x, U, drive)
                 for j in range(span):
                     add_drive(wiring, drive[j * sequences :], net[j])

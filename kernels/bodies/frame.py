@@ -6,6 +6,7 @@ import numpy as np
 
 from ..math import exponent_of, power_of_two
 from ..precision import real
+from ..targets.cpu import barrier, lanes, sqrt
 
 SMALLEST, LARGEST = 2.0**-900, 2.0**900
 """Squared lengths outside of these have lost digits, or are about to."""
@@ -14,24 +15,25 @@ SMALLEST, LARGEST = 2.0**-900, 2.0**900
 def set_frame(source, out):
     """The initial frame, beside columns of zeros."""
     for r in range(out.shape[0]):
-        out[r] = real(0.0)
-        for c in range(source.shape[1]):
-            out[r, c] = source[r, c]
+        for c in lanes(out.shape[1]):
+            out[r, c] = source[r, c] if c < source.shape[1] else real(0.0)
+    barrier()
 
 
 def set_column_squares(frame, out):
     """Squared lengths of the columns; infinite where one is too short to be squared."""
-    for c in range(out.size):
+    for c in lanes(out.size):
         out[c] = real(0.0)
     for r in range(frame.shape[0]):
         row = frame[r]
-        for c in range(out.size):
+        for c in lanes(out.size):
             out[c] += row[c] * row[c]
-    for c in range(out.size):
+    for c in lanes(out.size):
         if out[c] < SMALLEST:
             for r in range(frame.shape[0]):
                 if frame[r, c] != real(0.0):
                     out[c] = real(np.inf)
+    barrier()
 
 
 def mark_vanished(start, square):
@@ -39,11 +41,12 @@ def mark_vanished(start, square):
 
     Over several steps it may have left the range; one step's zero is a zero.
     """
-    for c in range(square.size):
+    for c in lanes(square.size):
         if square[c] == real(0.0):
             for r in range(start.shape[0]):
                 if start[r, c] != real(0.0):
                     square[c] = real(np.inf)
+    barrier()
 
 
 def largest_ratio(square, diagonal):
@@ -55,12 +58,12 @@ def largest_ratio(square, diagonal):
             if not (left > SMALLEST and square[c] < LARGEST):  # NaN, too
                 return real(np.inf)
             worst = max(worst, square[c] / left)
-    return np.sqrt(worst)
+    return sqrt(worst)
 
 
 def accumulate(diagonal, growth, exponent):
     """Growth 2^exponent times R_ii; zero is final, and NaN."""
-    for c in range(growth.size):
+    for c in lanes(growth.size):
         product = growth[c] * diagonal[c]
         if product > real(0.0):
             k = exponent_of(product)

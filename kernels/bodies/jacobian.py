@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..collective import fill, magnitude
 from ..graded import frobenius_square, multiply_rows, permute, singular_squares, top_singular
 from ..pivoted_qr import pivoted_qr
 from ..precision import real
-from ..targets.cpu import magnitude
+from ..targets.cpu import barrier, lanes
 from .tangent import push
 
 
@@ -31,20 +32,21 @@ def jacobian(setting, network):
     """
     ensemble, tape, product = network.ensemble, network.tape, network.jacobian
     groups, lags = product.spectral.shape
-    product.spectral[:] = product.frobenius_square[:] = real(np.nan)  # what an overflow leaves
-    product.singular_square[:] = real(np.nan)
-    product.exponent[:] = 0
-    product.singular_exponent[:] = 0
+    fill(product.spectral, real(np.nan))  # what an overflow leaves
+    fill(product.frobenius_square, real(np.nan))
+    fill(product.singular_square, real(np.nan))
+    fill(product.exponent, 0)
+    fill(product.singular_exponent, 0)
     size = product.product.shape[0] // ensemble.W.shape[1]
     group = size // ensemble.W.shape[3]
     last = ensemble.W.shape[0] - 1
     for c in range(groups):
         tangent, other = product.tangent[0], product.tangent[1]
-        rows, scratch, exponent = product.rows[0], product.rows[1], product.row_exponent
+        rows, scratch, exponent = product.rows[0], product.rows[1], product.row_exponent[0]
         qr, swaps = product.qr, product.swaps
         set_identity(rows)
         set_identity(tangent)
-        exponent[:] = 0
+        fill(exponent, 0)
         record(c, 0, rows, exponent, scratch, product)
         for lag in range(1, lags):
             t = setting.burn_in + lag
@@ -60,12 +62,12 @@ def jacobian(setting, network):
                 other,
             )
             tangent, other = other, tangent
-            if not np.isfinite(magnitude(tangent)):
-                product.spectral[c, lag:] = real(np.inf)
+            if not magnitude(tangent) < real(np.inf):  # NaN, too
+                fill(product.spectral[c, lag:], real(np.inf))
                 break
-            qr[0] = tangent.T  # which wants a tangent as a row
+            copy_transposed(tangent, qr[0])  # which wants a tangent as a row
             pivoted_qr(qr[0], exponent, qr[1], qr[2], qr[3, 0], swaps)
-            tangent[:] = qr[1].T
+            copy_transposed(qr[1], tangent)
             permute(rows, swaps[0])
             multiply_rows(qr[2], rows, exponent, scratch)
             record(c, lag, rows, exponent, scratch, product)
@@ -74,14 +76,25 @@ def jacobian(setting, network):
 
 def set_identity(matrix):
     """Matrix = I."""
-    matrix[:] = real(0.0)
-    for i in range(matrix.shape[0]):
+    fill(matrix, real(0.0))
+    for i in lanes(matrix.shape[0]):
         matrix[i, i] = real(1.0)
+    barrier()
+
+
+def copy_transposed(matrix, out):
+    """Out = matrix^T."""
+    barrier()
+    for i in range(out.shape[0]):
+        for j in lanes(out.shape[1]):
+            out[i, j] = matrix[j, i]
+    barrier()
 
 
 def record(c, lag, rows, exponent, scratch, product):
     """Store the norms of the product at one lag."""
     square, common = frobenius_square(rows, exponent)
     product.frobenius_square[c, lag] = square
-    product.spectral[c, lag] = top_singular(rows, exponent, common, scratch)
+    spare = product.row_exponent[1]
+    product.spectral[c, lag] = top_singular(rows, exponent, common, scratch, spare)
     product.exponent[c, lag] = common

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..collective import fill, magnitude
 from ..gram_schmidt import gram_schmidt, orthogonality_loss
 from ..householder import equilibrate, householder, row_condition
 from ..precision import real
-from ..targets.cpu import magnitude
+from ..targets.cpu import log
 from .frame import accumulate, largest_ratio, mark_vanished, set_column_squares, set_frame
 from .tangent import push
 
@@ -54,21 +55,22 @@ def lyapunov(setting, network):
     groups, blocks, _ = spectrum.growth.shape
     first = 2 * setting.burn_in + 1
     count = tape.dz.shape[0] - first
-    spectrum.report[0], spectrum.report[1] = real(1.0), real(0.0)
+    spectrum.report[0], intervals = real(1.0), real(0.0)
     for c in range(groups):
         set_frame(setting.frame, spectrum.basis[0])
-        here, pace, t = 0, real(np.log(LIMIT)), setting.burn_in + 1
+        here, pace, t = 0, real(log(LIMIT)), setting.burn_in + 1
         for block in range(-1, blocks):  # block -1 turns the frame
             counted = max(block, 0)
             growth, exponent = spectrum.growth[c, counted], spectrum.exponent[c, counted]
-            growth[:] = real(1.0)
-            exponent[:] = 0
+            fill(growth, real(1.0))
+            fill(exponent, 0)
             stop = first + count * (block + 1) // blocks
             while t < stop:
                 here, span, pace = advance(t, stop - t, c, here, pace, setting, network)
                 accumulate(spectrum.diagonal[1], growth, exponent)
-                spectrum.report[1] += real(block >= 0)
+                intervals += real(block >= 0)
                 t += span
+    spectrum.report[1] = intervals
 
 
 def advance(t, steps, c, here, pace, setting, network):
@@ -76,7 +78,7 @@ def advance(t, steps, c, here, pace, setting, network):
     spectrum = network.spectrum
     square, diagonal = spectrum.diagonal[0], spectrum.diagonal[1]
     span = next_span(steps, pace)
-    careful = pace > np.log(LIMIT)
+    careful = pace > log(LIMIT)
     while True:
         end = carry(t, span, c, here, setting, network)
         frame = spectrum.basis[end]
@@ -98,13 +100,13 @@ def advance(t, steps, c, here, pace, setting, network):
         careful = span == 1
         span = max(1, span // 2)
     spectrum.report[0] = max(spectrum.report[0], lost)
-    found = max(np.log(lost), strain(square, diagonal)) / span
+    found = max(log(lost), strain(square, diagonal)) / span
     return end, span, found if pace == np.inf or found == np.inf else real(0.5) * (pace + found)
 
 
 def next_span(steps, pace):
     """Length of the next of equal intervals that make up some steps."""
-    room = np.log(LIMIT / SAFETY)
+    room = log(LIMIT / SAFETY)
     longest = max(1, int(room / max(pace, room / LONGEST)))
     intervals = (steps + longest - 1) // longest
     return (steps + intervals - 1) // intervals
@@ -138,13 +140,13 @@ def orthonormalise_carefully(frame, q, spare, spectrum):
     total = real(0.0)
     for r in range(frame.shape[0]):
         total += magnitude(frame[r, : diagonal.size])
-    if np.isfinite(total):
+    if total < real(np.inf):  # not if NaN
         equilibrate(frame, diagonal.size, spare)
         work = spectrum.reflections, spectrum.swaps, spectrum.overlap
         worst = householder(frame, q, diagonal, *work)
         return max(worst, row_condition(spare, diagonal, spectrum.diagonal[2], spectrum.overlap))
-    diagonal[:] = real(np.nan)
-    q[:] = real(np.nan)
+    fill(diagonal, real(np.nan))
+    fill(q, real(np.nan))
     return real(1.0)
 
 
@@ -160,5 +162,5 @@ def strain(square, diagonal):
         if square[c] != real(0.0):
             left = diagonal[c] * diagonal[c]
             farthest = max(farthest, left, real(1.0) / left)
-    share = np.log(LIMIT) / (real(2.0) * FARTHEST)
-    return max(np.log(ratio), share * np.log(farthest))
+    share = log(LIMIT) / (real(2.0) * FARTHEST)
+    return max(log(ratio), share * log(farthest))

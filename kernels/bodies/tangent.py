@@ -11,10 +11,11 @@ all sequences: they pass W in one matrix product per gate and sequence.
 
 from __future__ import annotations
 
+from ..collective import fill
 from ..math import power_of_two
 from ..norms import BATCH, project
 from ..precision import real
-from ..targets.cpu import flat, lanes, multiply
+from ..targets.cpu import barrier, lanes, multiply
 
 
 def push(t, first, W, wiring, tape, frame, product, column, out):
@@ -40,9 +41,7 @@ def push(t, first, W, wiring, tape, frame, product, column, out):
     slots = tape.ds.shape[1]
     size, columns = frame.shape[0] // slots, product.shape[1]
     low = first * units
-    terms = flat(product)
-    for i in lanes(terms.size):
-        terms[i] = real(0.0)
+    fill(product, real(0.0))
     for g in range(gates):
         for d in range(0, size, units):
             below = g * size + d
@@ -50,13 +49,14 @@ def push(t, first, W, wiring, tape, frame, product, column, out):
     if wiring.norm != 0:
         push_through_norm(t, first, wiring, tape, product, column)
     for a in range(slots):
-        for i in lanes(size):
+        for i in range(size):
             row = out[a * size + i]
             set_scaled(tape.dz[t, a, 0, low + i], product[i], row)
             for g in range(1, gates):
                 add_scaled(tape.dz[t, a, g, low + i], product[g * size + i], row)
             for s in range(slots):
                 add_scaled(tape.ds[t, a, s, low + i], frame[s * size + i, :columns], row)
+    barrier()
 
 
 def push_through_norm(t, first, wiring, tape, product, column):
@@ -75,19 +75,22 @@ def push_through_norm(t, first, wiring, tape, product, column):
         for c in range(terms.shape[1]):
             for i in lanes(size):
                 gradient[i] = terms[i, c] * factor
+            barrier()
             project(wiring.norm, gradient, unit, gain, work)
+            barrier()
             for i in lanes(size):
                 terms[i, c] = gradient[i]
+            barrier()
 
 
 def set_scaled(factor, x, out):
     """Out = factor x; `out` may be longer."""
-    for c in range(x.size):
+    for c in lanes(x.size):
         out[c] = factor * x[c]
 
 
 def add_scaled(factor, x, out):
     """Out += factor x."""
     if factor != real(0.0):
-        for c in range(x.size):
+        for c in lanes(x.size):
             out[c] += factor * x[c]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..precision import real
-from ..targets.cpu import lanes
+from ..targets.cpu import lanes, largest, total
 
 
 def trajectory(setting, network):
@@ -23,33 +23,32 @@ def trajectory(setting, network):
     steps, _, size = tape.net.shape
     gates, sequences = input_row.size, visited.variance.shape[1]
     units = size // sequences
-    total = square = largest = real(0.0)
+    plain = square = top = real(0.0)
     for t in range(first, steps):
         for g in range(gates):
             row = tape.dz[t, 0, input_row[g]]
             for i in lanes(size):
                 d = row[i] / branch
-                total += d
+                plain += d
                 square += d * d
             for i in lanes(size):
-                largest = max(largest, abs(row[i] / branch))
+                top = max(top, abs(row[i] / branch))
         visited.exponent[t - first] = tape.exponent[t + 1]
         for b in range(sequences):
             h = tape.state[t + 1, 0, b * units : (b + 1) * units]
             visited.variance[t - first, b] = variance(h)
     count = real((steps - first) * gates * size)
-    visited.derivative[0] = total / count
-    visited.derivative[1] = square / count
-    visited.derivative[2] = largest
+    visited.derivative[0] = total(plain) / count
+    visited.derivative[1] = total(square) / count
+    visited.derivative[2] = largest(top)
 
 
 def variance(x):
     """Variance over units, in two passes."""
-    mean = real(0.0)
+    plain = square = real(0.0)
     for i in lanes(x.size):
-        mean += x[i]
-    mean /= real(x.size)
-    total = real(0.0)
+        plain += x[i]
+    mean = total(plain) / real(x.size)
     for i in lanes(x.size):
-        total += (x[i] - mean) * (x[i] - mean)
-    return total / real(x.size)
+        square += (x[i] - mean) * (x[i] - mean)
+    return total(square) / real(x.size)

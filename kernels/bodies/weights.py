@@ -10,8 +10,10 @@ magnitude: they are brought to the exponent of the largest before they are added
 
 from __future__ import annotations
 
+from ..collective import fill, square_norm
 from ..precision import real
-from ..targets.cpu import barrier, flat, multiply, square_norm
+from ..rows import dot
+from ..targets.cpu import barrier, flat, lanes, largest_integer, multiply, reshaped
 from .factors import (
     all_equal,
     bring_to_scale,
@@ -52,13 +54,15 @@ def gradient_of_W(sequences, setting, network):
     steps, exponent = tape.net.shape[0], gradient.step_exponent
     count = (steps - first) * sequences
     copy_reversed(network.adjoint.exponent, exponent)
-    for j in range(exponent.size):
+    for j in lanes(exponent.size):
         exponent[j] += tape.exponent[first + j]
-    rows = gradient.rows[: count * units].reshape(count, units)
+    barrier()
+    rows = reshaped(gradient.rows[: count * units], (count, units))
     if tape.state.shape[1] == 1:  # the states lie together
-        rows = tape.state[first:steps].reshape(count, units)
+        rows = reshaped(tape.state[first:steps], (count, units))
     else:
         copy_states(tape.state[first:steps, 0], sequences, rows)
+        barrier()
     own = wiring.every_row[:R]
     collect(first, R, own, own, wiring.norm, tape, gradient)
     add_up(0, first, rows, sequences, network, gradient.W)
@@ -70,9 +74,10 @@ def gradient_of_U(sequences, setting, network):
     R, inputs = network.ensemble.W.shape[1], network.ensemble.input[first:]
     count, features = inputs.shape[0] * sequences, inputs.shape[2]
     copy_reversed(network.adjoint.exponent, gradient.step_exponent)
-    rows = inputs.reshape(count, features)
+    barrier()
+    rows = reshaped(inputs, (count, features))
     if not moderate(flat(rows)):
-        copy = gradient.rows[: count * features].reshape(count, features)
+        copy = reshaped(gradient.rows[: count * features], (count, features))
         normalise_steps(rows, sequences, gradient.step_exponent, copy)
         rows = copy
     collect(first, R, wiring.input_row, wiring.term_row, wiring.norm, network.tape, gradient)
@@ -84,19 +89,19 @@ def gradient_of_b(sequences, setting, network):
     every, first, gradient = setting.wiring.every_row, setting.burn_in, network.gradient
     count = gradient.step_exponent.size * sequences
     copy_reversed(network.adjoint.exponent, gradient.step_exponent)
-    rows = gradient.rows[:count].reshape(count, 1)
-    rows[:] = real(1.0)
+    rows = reshaped(gradient.rows[:count], (count, 1))
+    fill(rows, real(1.0))
     collect(first, network.ensemble.W.shape[1], every, every, 0, network.tape, gradient)
     add_up(2, first, rows, sequences, network, gradient.b)
 
 
 def set_to_zero(which, gradient, out):
     """No terms at all: the network is not driven."""
-    out[:] = real(0.0)
+    fill(out, real(0.0))
     gradient.sum_square[which] = real(0.0)
     gradient.sum_exponent[which] = 0
-    gradient.square[which, :] = real(0.0)
-    gradient.exponent[which, :] = 0
+    fill(gradient.square[which], real(0.0))
+    fill(gradient.exponent[which], 0)
 
 
 def add_up(which, first, rows, sequences, network, out):
@@ -108,48 +113,47 @@ def add_up(which, first, rows, sequences, network, out):
     tape, gradient = network.tape, network.gradient
     exponent, width = gradient.step_exponent, out.shape[1]
     window = exponent.size
-    delta = tape.net[first:].reshape(window, tape.net.shape[1] * tape.net.shape[2])
+    delta = reshaped(tape.net[first:], (window, tape.net.shape[1] * tape.net.shape[2]))
     if gradient.delta.shape[0] > 0:
         used = window * sequences * width
-        delta = gradient.delta[:used].reshape(window * sequences, width)
+        delta = reshaped(gradient.delta[:used], (window * sequences, width))
     largest = record_terms(which, sequences, delta, rows, network.adjoint, gradient)
-    out[:] = real(0.0)
+    fill(out, real(0.0))
     if out.shape[0] != 1:  # fresh weights at every step: each term is a gradient of its own
         for j in range(out.shape[0]):
             own = slice(j * sequences, (j + 1) * sequences)
             multiply(delta[own].T, rows[own], out[j])
         return
     if not all_equal(exponent):
-        copy = gradient.rows[: rows.size].reshape(rows.shape)
+        copy = reshaped(gradient.rows[: rows.size], rows.shape)
         bring_to_scale(rows, sequences, exponent, largest, copy)
         rows = copy
-    barrier()
+        barrier()
     if out.shape[2] == 1:  # as a row
-        multiply(rows.T, delta, out[0].reshape(1, width))
+        multiply(rows.T, delta, reshaped(out[0], (1, width)))
     else:
         multiply(delta.T, rows, out[0])
-    barrier()
     gradient.sum_square[which] = square_norm(out[0])
     gradient.sum_exponent[which] = largest
 
 
 def record_terms(which, sequences, delta, rows, sweep, gradient):
     """Squared norms of the terms; returns the largest exponent of those that are not zero."""
-    exponent, largest = gradient.step_exponent, NEVER
+    exponent, top = gradient.step_exponent, NEVER
     known = gradient.delta.shape[0] == 0  # |delta|^2: delta is what the adjoint sweep left
     window = exponent.size
-    for j in range(window):
+    for j in lanes(window):
         lag = window - 1 - j
         if known:
-            square = sweep.square[lag] * square_norm(rows[j])
+            square = sweep.square[lag] * dot(rows[j], rows[j])
         else:
             own = slice(j * sequences, (j + 1) * sequences)
             square = outer_square(delta[own], rows[own])
         gradient.square[which, lag] = square
         gradient.exponent[which, lag] = exponent[j]
         if square > real(0.0):
-            largest = max(largest, exponent[j])
-    return largest
+            top = max(top, exponent[j])
+    return largest_integer(top)
 
 
 def outer_square(delta, rows):
@@ -159,11 +163,3 @@ def outer_square(delta, rows):
         for c in range(delta.shape[0]):
             total += dot(delta[b], delta[c]) * dot(rows[b], rows[c])
     return max(total, real(0.0))
-
-
-def dot(x, y):
-    """Inner product."""
-    total = real(0.0)
-    for i in range(x.size):
-        total += x[i] * y[i]
-    return total

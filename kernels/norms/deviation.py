@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..math import power_of_two
 from ..precision import EXPONENT_BIAS, real
+from ..targets.cpu import sqrt
 
 EPSILON = 1e-5
 """Added to variances: PyTorch's default."""
@@ -20,4 +19,4 @@ def scales(exponent):
 def inverse_deviation(variance, shrink, epsilon):
     """1 / sqrt(variance + epsilon), at the terms' true scale or at that of large stored ones."""
     least = power_of_two(1 - EXPONENT_BIAS)  # large terms that are all equal: 0, not 0 / 0
-    return real(1.0) / np.sqrt(max(variance * shrink * shrink + epsilon, least))
+    return real(1.0) / sqrt(max(variance * shrink * shrink + epsilon, least))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..precision import real
-from ..targets.cpu import lanes
+from ..targets.cpu import lanes, total
 from .deviation import inverse_deviation, scales
 
 
@@ -13,14 +13,14 @@ def normalise(x, exponent, norm_scale, unit, gain, work):
     shrink, epsilon = scales(exponent)
     for b in range(x.size // units):
         row, own = x[b * units : (b + 1) * units], unit[b * units : (b + 1) * units]
-        mean = variance = real(0.0)
+        plain = square = real(0.0)
         for i in lanes(units):
-            mean += row[i]
-        mean /= real(units)
+            plain += row[i]
+        mean = total(plain) / real(units)
         for i in lanes(units):
             own[i] = row[i] - mean
-            variance += own[i] * own[i]
-        inverse = inverse_deviation(variance / real(units), shrink, epsilon)
+            square += own[i] * own[i]
+        inverse = inverse_deviation(total(square) / real(units), shrink, epsilon)
         gain[b] = norm_scale * inverse
         for i in lanes(units):
             own[i] *= inverse * shrink
@@ -32,11 +32,10 @@ def project(gradient, unit, gain, work):
     units = work.shape[1]
     for b in range(gradient.size // units):
         row, own = gradient[b * units : (b + 1) * units], unit[b * units : (b + 1) * units]
-        mean = along = real(0.0)
+        plain = product = real(0.0)
         for i in lanes(units):
-            mean += row[i]
-            along += row[i] * own[i]
-        mean /= real(units)
-        along /= real(units)
+            plain += row[i]
+            product += row[i] * own[i]
+        mean, along = total(plain) / real(units), total(product) / real(units)
         for i in lanes(units):
             row[i] = gain[b] * (row[i] - mean - along * own[i])

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..math import exponent_of, power_of_two
-from ..precision import EXPONENT_BIAS, RESCALE_AT, real
+from ..precision import real
 from .calls import call, of_network
 
 BLOCK = 2**16
@@ -18,9 +17,32 @@ BLOCK = 2**16
 lanes = range
 """Units this lane works on."""
 
+sqrt = np.sqrt
+log = np.log
+
 
 def barrier():
     """Wait for the other lanes of the network: there are none."""
+
+
+def total(own):
+    """Sum over the lanes of what each of them has."""
+    return own
+
+
+def largest(own):
+    """The largest of what the lanes have."""
+    return own
+
+
+def largest_integer(own):
+    """The largest of the integers that the lanes have."""
+    return own
+
+
+def hold(matrices):
+    """Matrices that serve all steps, as near to the lanes as they fit: caches see to it."""
+    return matrices
 
 
 def add_product(rows, matrix, out, backwards):
@@ -57,61 +79,18 @@ def multiply(rows, matrix, out):
         add_product(rows[:, j : j + block], matrix[j : j + block], out, False)
 
 
+def reshaped(array, shape):
+    """A contiguous array in another shape; what is compiled, and takes no time, is in `calls`."""
+    return array.reshape(shape)
+
+
 def flat(array):
-    """A contiguous array as one row; `calls.flat` is compiled, and takes no time."""
+    """A contiguous array as one row."""
     return array.reshape(array.size)
 
 
-def scale(array, factor):
-    """Array *= factor, in place."""
-    numbers = flat(array)
-    for i in range(numbers.size):
-        numbers[i] *= factor
-
-
-def magnitude(array):
-    """Sum of absolute values."""
-    numbers = flat(array)
-    total = real(0.0)
-    for i in range(numbers.size):
-        total += abs(numbers[i])
-    return total
-
-
-def square_norm(array):
-    """Sum of squares."""
-    numbers = flat(array)
-    total = real(0.0)
-    for i in range(numbers.size):
-        total += numbers[i] * numbers[i]
-    return total
-
-
-def normalise(array):
-    """Divide an array by 2^k if its size has left the safe range; returns k, else 0."""
-    size = magnitude(array)
-    limit = power_of_two(RESCALE_AT)
-    if size > limit or (real(0.0) < size and size * limit < real(1.0)):
-        k = exponent_of(size)
-        if k <= EXPONENT_BIAS:  # an infinite or NaN state stays what it is
-            scale(array, power_of_two(-k))
-            return k
-    return 0
-
-
-def normalise_row(row):
-    """Divide a row by 2^k so that its size is between 1 and 2; returns k, 0 for a zero row."""
-    size = magnitude(row)
-    if size > real(0.0):
-        k = exponent_of(size)
-        if k <= EXPONENT_BIAS:
-            scale(row, power_of_two(-k))
-            return k
-    return 0
-
-
-def spectral_norm(matrix):
-    """Largest singular value."""
+def spectral_norm(matrix, exponent):
+    """Largest singular value; `exponent`, (rows,), is work space of other targets."""
     return np.linalg.norm(matrix, 2)
 
 
@@ -128,6 +107,6 @@ def launch(networks, bodies, setting, chunk):
     chunk : Chunk
     """
     for k in range(networks):
-        network = of_network(k, chunk)
+        network = of_network(k, 0, networks, chunk)
         for body in bodies:
             call(body, setting, network)

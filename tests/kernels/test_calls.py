@@ -31,9 +31,9 @@ def some(networks: int) -> Outer:
 
 
 @numba.njit
-def sums(k: int, chunk: Outer) -> tuple[float, float, float]:
+def sums(k: int, networks: int, chunk: Outer) -> tuple[float, float, float]:
     """Weighted sums, so that a wrong order or a wrong entry shows."""
-    network = of_network(k, chunk)
+    network = of_network(k, 0, networks, chunk)
     total = 0.0
     for i in range(network.first.own.shape[0]):
         for j in range(network.first.own.shape[1]):
@@ -50,7 +50,7 @@ def test_arrays_of_one_network(networks: int) -> None:
         network = plain.of_network(k, chunk)
         weights = 10 * np.arange(3)[:, None] + np.arange(4)
         expected = ((weights * network.first.own).sum(), 5.0, network.second.own[1])
-        assert sums(k, chunk) == expected
+        assert sums(k, networks, chunk) == expected
     np.testing.assert_array_equal(chunk.second.shared[0, :networks], 1)
 
 
@@ -86,7 +86,7 @@ def fail(setting: tuple[float, int], network: Outer) -> None:
 @numba.njit
 def loop(networks: int, bodies: Any, setting: tuple[float, int], chunk: Outer) -> None:
     for k in range(networks):
-        network = of_network(k, chunk)
+        network = of_network(k, 0, networks, chunk)
         for body in bodies:
             call(body, setting, network)
 

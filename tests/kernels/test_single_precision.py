@@ -11,14 +11,13 @@ import pytest
 from numba import types
 from unit_loops import compiled_loop
 
-from gradhorizon.kernels import math, prepare, random
+from gradhorizon.kernels import collective, math, prepare, random, rows
 from gradhorizon.kernels.activations import ACTIVATIONS
 from gradhorizon.kernels.bodies import adjoint, factors, forward, trajectory, weights
 from gradhorizon.kernels.graded import frobenius_square, rotate
 from gradhorizon.kernels.library import BINDINGS, TILES
 from gradhorizon.kernels.precision import FORMATS
 from gradhorizon.kernels.specialise import specialise
-from gradhorizon.kernels.targets import cpu
 
 ARITHMETIC = re.compile(
     r"\b(fadd|fsub|fmul|fdiv|fneg|frem|fpext|fptrunc|fptosi)\b[^\n]*\bdouble\b"
@@ -31,10 +30,10 @@ word, integer, index = types.uint64, types.int32, types.int64
 
 PRIMITIVES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "add_recurrent_terms": (forward.add_recurrent_terms, (index, f3, f1, f2)),
-    "scale": (cpu.scale, (f2, types.float32)),
-    "square_norm": (cpu.square_norm, (f2,)),
-    "normalise": (cpu.normalise, (f2,)),
-    "normalise_row": (cpu.normalise_row, (f1,)),
+    "scale": (collective.scale, (f2, types.float32)),
+    "square_norm": (collective.square_norm, (f2,)),
+    "normalise": (collective.normalise, (f2,)),
+    "rescale": (rows.rescale, (f1,)),
     "variance": (trajectory.variance, (f1,)),
     "outer_square": (weights.outer_square, (f2, f2)),
     "copy_scaled": (factors.copy_scaled, (f1, types.float32, f1)),

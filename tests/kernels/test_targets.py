@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gradhorizon.kernels import collective, rows
 from gradhorizon.kernels.library import BINDINGS
 from gradhorizon.kernels.precision import FORMATS
 from gradhorizon.kernels.specialise import specialise
@@ -33,7 +34,7 @@ def test_normalise_is_exact(exponent: int, precision: str) -> None:
         pytest.skip("outside the format")
     array = np.ldexp(normal(3, 4, precision=precision), exponent)
     before = array.astype(float)
-    k = compiled(cpu.normalise, precision)(array)
+    k = compiled(collective.normalise, precision)(array)
     np.testing.assert_array_equal(np.ldexp(array.astype(float), k), before)
     if abs(exponent) > FORMATS[precision]["RESCALE_AT"] + 4:  # 12 numbers: a size of about 2^3
         assert 1 <= np.abs(array).sum() < 2
@@ -47,13 +48,13 @@ def test_normalise_row_always_scales(precision: str) -> None:
     for exponent in (-100, -3, 0, 5, 100):
         row = np.ldexp(normal(5, precision=precision), exponent)
         before = row.astype(float)
-        k = compiled(cpu.normalise_row, precision)(row)
+        k = compiled(rows.rescale, precision)(row)
         assert 1 <= np.abs(row).sum() < 2
         np.testing.assert_array_equal(np.ldexp(row.astype(float), k), before)
 
 
 @PRECISIONS
-@pytest.mark.parametrize("function", [cpu.normalise, cpu.normalise_row])
+@pytest.mark.parametrize("function", [collective.normalise, rows.rescale])
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf, -np.inf])
 def test_nothing_to_normalise(function: Callable[..., Any], value: float, precision: str) -> None:
     """Zero, infinite and NaN arrays stay what they are, with exponent 0."""
@@ -64,7 +65,7 @@ def test_nothing_to_normalise(function: Callable[..., Any], value: float, precis
 
 
 @PRECISIONS
-@pytest.mark.parametrize("function", [cpu.normalise, cpu.normalise_row])
+@pytest.mark.parametrize("function", [collective.normalise, rows.rescale])
 def test_normalise_denormal_numbers(function: Callable[..., Any], precision: str) -> None:
     """Denormal arrays are brought into the normal range without loss."""
     array = np.full(4, 3 * np.finfo(precision).smallest_subnormal, precision)
@@ -81,11 +82,12 @@ def test_reductions(precision: str) -> None:
     rtol = 20 * np.finfo(precision).eps
     wide = a.astype(float)
     for function, want in (
-        (cpu.magnitude, np.abs(wide).sum()),
-        (cpu.square_norm, (wide**2).sum()),
-        (cpu.spectral_norm, np.linalg.norm(wide, 2)),
+        (collective.magnitude, np.abs(wide).sum()),
+        (collective.square_norm, (wide**2).sum()),
     ):
         np.testing.assert_allclose(compiled(function, precision)(a), want, rtol=rtol)
+    top = compiled(cpu.spectral_norm, precision)(a, np.zeros(5, np.int32))
+    np.testing.assert_allclose(top, np.linalg.norm(wide, 2), rtol=rtol)
     scaled = a.copy()
-    compiled(cpu.scale, precision)(scaled, np.dtype(precision).type(0.25))
+    compiled(collective.scale, precision)(scaled, np.dtype(precision).type(0.25))
     np.testing.assert_array_equal(scaled, a / 4)
