@@ -8,11 +8,12 @@ from .activation import activation_curve
 from .arguments import random_source
 from .clip import clip_coordinates
 from .dataset import versions
+from .device import computed_by, device_of
 from .eigenvalue import check_normalization
 from .errors import InputError, Shown, one_line
 from .layout import Wanted
 from .measure import measure, measure_block, sample, single_threaded_blas
-from .plan import available_cores, make_plan, operations
+from .plan import available_cores, operations
 from .products import axis_lengths, product_variables
 from .spec import NetworkSpec
 from .status import STATUS
@@ -31,8 +32,9 @@ __all__ = [
     "axis_lengths",
     "check_normalization",
     "clip_coordinates",
+    "computed_by",
+    "device_of",
     "kernel_digest",
-    "make_plan",
     "measure",
     "measure_block",
     "one_line",

@@ -16,7 +16,6 @@ from .spec import NetworkSpec, check_integer
 LARGEST_SEED = 2**64 - 1
 LARGEST_COUNT = 2**62
 LARGEST_STEPS = 10**8
-DEVICES = ("cpu",)
 LOSSES = ("last", "every")
 
 Inputs = str | npt.ArrayLike

@@ -2,51 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..kernels.cells import CELLS
 from ..kernels.contract import (
     PARAMETERS,
-    Adjoint,
     Array,
     Chunk,
-    JacobianProduct,
     Setting,
-    Spectrum,
-    Tape,
-    Visited,
-    WeightGradient,
     Wiring,
 )
-from ..kernels.library import run_sweeps
 from ..kernels.norms import NORMALIZATIONS
 from .ensemble import Source, Window
-from .layout import Field, Fields, Sizes, Wanted, layout
+from .layout import Sizes, Wanted
 from .spec import NetworkSpec
-from .workspace import Workspace
 
-PARTS: dict[str, Callable[..., Any]] = {
-    "tape": Tape,
-    "adjoint": Adjoint,
-    "gradient": WeightGradient,
-    "visited": Visited,
-    "jacobian": JacobianProduct,
-    "spectrum": Spectrum,
-}
-"""The parts of a `Chunk` after its ensemble, in its order."""
+if TYPE_CHECKING:  # which takes what the sweeps need from here
+    from .device import Device
 
 
 @dataclass
 class Run:
     """A chunk of networks after its sweeps.
 
-    Arrays that networks use one after the other hold those of the last (see `layout`). `given`
-    says that arrays of the ensemble came from outside and may hold NaN.
+    Of its arrays, those that every network keeps count (see `layout`), and those of the ensemble
+    where they are looked at again. `given` says that the latter came from outside and may hold NaN.
     """
 
     spec: NetworkSpec
@@ -54,43 +38,16 @@ class Run:
     wanted: Wanted
     setting: Setting
     arrays: Chunk
+    count: int
     given: bool = False
 
     @classmethod
-    def of(
-        cls, source: Source, first: int, count: int, wanted: Wanted, workspace: Workspace
-    ) -> Run:
+    def of(cls, source: Source, first: int, count: int, wanted: Wanted, device: Device) -> Run:
         """Draw the networks first, ..., first + count - 1 and run their sweeps."""
         spec, window = source.spec, source.window
         setting = setting_of(spec, window, wanted)
-        ensemble = source.draw(first, count, workspace)
-        parts = layout(spec, window, wanted)
-        results = workspace.again(
-            (parts, count), lambda: _results(count, parts, spec.precision, workspace)
-        )
-        arrays = Chunk(ensemble, *results)
-        run_sweeps(spec.cell, spec.precision, wanted.sweeps, count, setting, arrays)
-        return cls(spec, window, wanted, setting, arrays, source.given)
-
-    @property
-    def count(self) -> int:
-        """Networks in the chunk."""
-        return len(self.arrays.ensemble.W)
-
-
-def _results(
-    count: int, parts: dict[str, Fields], precision: str, workspace: Workspace
-) -> list[Any]:
-    """Uninitialised arrays for all that the sweeps leave of a chunk."""
-
-    def take(part: str, name: str, field: Field) -> Array:
-        shape = (count if field.each else 1, *field.shape)
-        return workspace.take(f"{part}.{name}", shape, field.dtype or precision)
-
-    return [
-        kind(**{name: take(part, name, field) for name, field in parts[part].items()})
-        for part, kind in PARTS.items()
-    ]
+        arrays = device.run(source, first, count, wanted, setting)
+        return cls(spec, window, wanted, setting, arrays, count, source.given)
 
 
 @lru_cache(maxsize=64)

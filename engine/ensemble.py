@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from ..kernels.cells import CELLS
 from ..kernels.contract import Array, Ensemble
-from ..kernels.library import fill_kernel, prepare_kernel
-from ..kernels.random import SPARE
+from .place import Law, Place
 from .spec import NetworkSpec
-from .workspace import Workspace
 
 STREAMS = {
     "W": 0,
@@ -74,7 +72,7 @@ class Source(Protocol):
         """Whether some arrays come from the user and may hold NaN."""
         ...
 
-    def draw(self, first: int, count: int, workspace: Workspace) -> Ensemble:
+    def draw(self, first: int, count: int, place: Place) -> Ensemble:
         """Arrays of the networks first, ..., first + count - 1."""
         ...
 
@@ -109,7 +107,7 @@ class RandomSource:
         return self.sequences is not None
 
     @np.errstate(over="ignore")
-    def draw(self, first: int, count: int, workspace: Workspace) -> Ensemble:
+    def draw(self, first: int, count: int, place: Place) -> Ensemble:
         """Arrays of the networks first, ..., first + count - 1.
 
         Scales and biases that the precision cannot hold are infinite, which `status` tells.
@@ -118,14 +116,14 @@ class RandomSource:
         n, m, B = spec.hidden_size, spec.input_size, spec.batch_size
         cell = CELLS[spec.cell]
         K = 1 if spec.tied else window.total
-        numbers = _Numbers(self, first, count, workspace)
+        numbers = _Numbers(self, first, count, place)
         W = _recurrent_weights(spec, numbers, (count, K, cell.recurrent, n, n))
         U = _input_weights(spec, numbers, (count, K, len(cell.gates) * n, m))
         return Ensemble(
             W=W,
-            W_transposed=_transposed("W", W, numbers),
-            U_transposed=_transposed("U", U, numbers),
-            b=_biases(spec, numbers, (count, K)),
+            W_transposed=place.transposed("W", W),
+            U_transposed=place.transposed("U", U),
+            b=place.put("b", _biases(spec, numbers.host, (count, K))),
             input=self._inputs(numbers, first, count),
             initial_state=_initial_state(numbers, (count, len(cell.slots), B * n)),
             readout_gradient=_unit_loss(numbers, (count, window.losses, B * n)),
@@ -139,9 +137,9 @@ class RandomSource:
         which = np.arange(first * B, (first + count) * B) % len(self.sequences)
         when = np.arange(-window.burn_in, window.steps) % self.sequences.shape[1]
         chosen = self.sequences[which[:, None], when].reshape(count, B, window.total, -1)
-        out = numbers.workspace.take("input", shape, self.spec.precision)
+        out = numbers.take("input", shape)
         np.copyto(out, chosen.swapaxes(1, 2))
-        return out
+        return numbers.place.put("input", out)
 
 
 @dataclass(frozen=True)
@@ -151,25 +149,22 @@ class _Numbers:
     source: RandomSource
     first: int
     count: int
-    workspace: Workspace
+    place: Place
 
     def __call__(
         self, stream: str, shape: tuple[int, ...], scale: float = 1.0, distribution: str = "normal"
     ) -> Array:
-        precision = self.source.spec.precision
-        elements = math.prod(shape[1:])
-        size = self.count * elements
-        flat = self.workspace.take(stream, (size + SPARE,), precision)
-        if elements > 0:
-            fill_kernel(distribution, precision)(
-                np.uint64(self.source.seed),
-                STREAMS[stream],
-                self.first,
-                elements,
-                flat.dtype.type(scale),
-                flat,
-            )
-        return flat[:size].reshape(shape)
+        law = Law(self.source.seed, STREAMS[stream], self.first, scale, distribution)
+        return self.place.random(stream, shape, self.source.spec.precision, law)
+
+    @property
+    def host(self) -> _Numbers:
+        """The same numbers where numpy can be used."""
+        return replace(self, place=self.place.host)
+
+    def take(self, name: str, shape: tuple[int, ...]) -> Array:
+        """An uninitialised array where numpy can be used."""
+        return self.place.host.take(name, shape, self.source.spec.precision)
 
 
 def _recurrent_weights(spec: NetworkSpec, numbers: _Numbers, shape: tuple[int, ...]) -> Array:
@@ -179,17 +174,17 @@ def _recurrent_weights(spec: NetworkSpec, numbers: _Numbers, shape: tuple[int, .
     if spec.weights == "pytorch":
         return numbers("W", shape, scale / math.sqrt(n), "uniform")
     if spec.weights == "identity":
-        W = numbers.workspace.take("W", shape, spec.precision)
+        W = numbers.take("W", shape)
         W[:] = scale * np.eye(n)
-        return W
+        return numbers.place.put("W", W)
     if spec.weights == "gaussian":
         return numbers("W", shape, scale / math.sqrt(n))
-    W = numbers("W", shape)
+    W = numbers.host("W", shape)
     q, r = np.linalg.qr(W)
     # the signs make Q Haar distributed (Mezzadri 2007)
     signs = np.where(np.diagonal(r, axis1=-2, axis2=-1) < 0, -1, 1)
     np.multiply(q, scale * signs[..., None, :], out=W, casting="same_kind")
-    return W
+    return numbers.place.put("W", W)
 
 
 def _input_weights(spec: NetworkSpec, numbers: _Numbers, shape: tuple[int, ...]) -> Array:
@@ -203,7 +198,7 @@ def _biases(spec: NetworkSpec, numbers: _Numbers, lead: tuple[int, int]) -> Arra
     cell, n = CELLS[spec.cell], spec.hidden_size
     pytorch = spec.weights == "pytorch"
     law = (1 / math.sqrt(n), "uniform") if pytorch else (spec.bias_scale, "normal")
-    b = numbers.workspace.take("bias", (*lead, cell.rows, n), spec.precision)
+    b = numbers.take("bias", (*lead, cell.rows, n))
     b[:] = 0
     rows = list(cell.input_rows)
     if law[0] > 0:
@@ -225,26 +220,16 @@ def own_bias_gates(spec: NetworkSpec) -> list[int]:
 def _initial_state(numbers: _Numbers, shape: tuple[int, int, int]) -> Array:
     """h ~ N(0, 1) in slot 0, zeros in the others."""
     count, slots, size = shape
-    h = numbers("initial_state", (count, 1, size))
     if slots == 1:
-        return h
-    initial = numbers.workspace.take("initial", shape, h.dtype)
-    initial[:, :1] = h
+        return numbers("initial_state", shape)
+    initial = numbers.take("initial", shape)
+    initial[:, :1] = numbers.host("initial_state", (count, 1, size))
     initial[:, 1:] = 0
-    return initial
+    return numbers.place.put("initial_state", initial)
 
 
 def _unit_loss(numbers: _Numbers, shape: tuple[int, int, int]) -> Array:
     """dL/dh of every loss: a random direction over all sequences and units of a network."""
     v = numbers("readout_gradient", shape)
-    prepare_kernel("to_unit_length", numbers.source.spec.precision)(v.reshape(-1, shape[2]))
+    numbers.place.to_unit_length(v)
     return v
-
-
-def _transposed(name: str, matrices: Array, numbers: _Numbers) -> Array:
-    """A copy with the last two axes exchanged."""
-    precision, (*lead, rows, columns) = numbers.source.spec.precision, matrices.shape
-    out = numbers.workspace.take(f"{name}_transposed", (*lead, columns, rows), precision)
-    flat = matrices.reshape(-1, rows, columns), out.reshape(-1, columns, rows)
-    prepare_kernel("transpose", precision)(*flat)
-    return out

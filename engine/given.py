@@ -11,8 +11,8 @@ from ..kernels.cells import CELLS
 from ..kernels.contract import Array, Ensemble
 from .ensemble import Source, Window, own_bias_gates
 from .errors import InputError, Shown
+from .place import Memory, Place
 from .spec import NetworkSpec
-from .workspace import Workspace
 
 LONG_NAMES = {
     "W": "recurrent weights",
@@ -29,7 +29,7 @@ def ensemble_dataset(source: Source, networks: int) -> xr.Dataset:
     """The arrays of the first `networks` networks of a source, as a labelled dataset."""
     spec, window = source.spec, source.window
     cell = CELLS[spec.cell]
-    drawn = source.draw(0, networks, Workspace())
+    drawn = source.draw(0, networks, Memory())
     silent = [(0, 0)] * 2 + [(0, len(cell.input_only))] + [(0, 0)] * 2
     by_sequence = drawn.readout_gradient.reshape(networks, window.losses, spec.batch_size, -1)
     arrays = {
@@ -133,7 +133,7 @@ class GivenSource:
             raise InputError("ensemble.W", shown, "zeros for gates that do not read h")
         return cls(spec, window, arrays, networks)
 
-    def draw(self, first: int, count: int, workspace: Workspace) -> Ensemble:
+    def draw(self, first: int, count: int, place: Place) -> Ensemble:
         """Arrays of the networks first, ..., first + count - 1."""
         part = {name: array[first : first + count] for name, array in self.arrays.items()}
         spec, cell = self.spec, CELLS[self.spec.cell]
@@ -146,7 +146,7 @@ class GivenSource:
             b[:, :, own_bias_gates(spec)] = part["b_recurrent"].reshape(count, K, -1, n)
         initial = np.stack([part[name] for name in initial_names(spec)], axis=1)
         loss = part["readout_gradient"].reshape(count, B, self.window.losses, n)
-        return Ensemble(
+        arrays = Ensemble(
             W=W,
             W_transposed=np.ascontiguousarray(W.swapaxes(3, 4)),
             U_transposed=np.ascontiguousarray(part["U"].reshape(count, K, G * n, m).swapaxes(2, 3)),
@@ -157,6 +157,7 @@ class GivenSource:
                 loss.swapaxes(1, 2)[:, ::-1].reshape(count, -1, B * n)
             ),
         )
+        return Ensemble(*map(place.put, Ensemble._fields, arrays))
 
 
 def _checked(ensemble: xr.Dataset, name: str, shape: dict[str, int], spec: NetworkSpec) -> Array:

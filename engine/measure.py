@@ -11,10 +11,8 @@ import numpy as np
 import xarray as xr
 
 from .arguments import (
-    DEVICES,
     LARGEST_COUNT,
     Inputs,
-    check_option,
     check_window,
     checked_burn_in,
     checked_exponents,
@@ -25,20 +23,18 @@ from .arguments import (
 from .chunk import Run
 from .clip import ClipArgument, checked_clips, clipping
 from .dataset import result_variables, results_dataset
+from .device import device_of
 from .eigenvalue import check_normalization
 from .ensemble import RandomSource, Source
 from .errors import InputError
 from .given import GivenSource, ensemble_dataset
 from .keep import KEEPERS
 from .layout import Wanted
-from .plan import Plan, check_count, ensemble_bytes, make_plan
+from .plan import Plan, check_count, ensemble_bytes
 from .products import PRODUCTS, result_bytes
 from .spec import NetworkSpec, check_integer
 from .status import status_of
 from .variable import Arrays
-from .workspace import Workspace
-
-_workspace = Workspace()
 
 
 def measure(
@@ -94,7 +90,7 @@ def measure(
         How many Lyapunov exponents the product ``lyapunov`` finds, the largest ones; default all.
         A few are found in less time. Their directions are random at first and need `burn_in` steps
         to turn; all of them start from the unit vectors.
-    device : {"cpu"}
+    device : {"cpu", "cuda"}
     workers : int, optional
         Threads; default one per available core.
     progress : bool
@@ -121,7 +117,7 @@ def measure(
     """
     products = checked_names("products", products, PRODUCTS)
     keep = checked_names("keep", keep, KEEPERS)
-    check_option("device", device, DEVICES)
+    where = device_of(device)
     clips = checked_clips(clip)
     if clips and "weights" not in products:
         raise InputError("clip", clip, "nothing without the product 'weights'")
@@ -140,13 +136,13 @@ def measure(
         source = random_source(spec, steps, seed, inputs, burn_in, loss)
     check_normalization(source.spec, products)
     wanted = Wanted.of(products, keep, bool(clip), exponents)
-    plan = make_plan(source.spec, source.window, wanted, workers)
+    plan = where.plan(source.spec, source.window, wanted, workers)
     variables = result_variables(source, products, keep, clip).values()
     check_count(count, result_bytes(source, variables, len(clips), exponents))
     blocks = plan.ranges(0, count)
 
     def run(block: tuple[int, int]) -> Arrays:
-        return measure_block(source, *block, products, keep, clip, exponents)
+        return measure_block(source, *block, products, keep, clip, exponents, device)
 
     with single_threaded_blas("jacobian" in products):
         found = _map(run, blocks, plan, progress)
@@ -194,10 +190,11 @@ def measure_block(
     keep: Sequence[str] = (),
     clip: ClipArgument = None,
     exponents: int | None = None,
+    device: str = "cpu",
 ) -> Arrays:
     """Results of a few networks, computed in the calling thread."""
     wanted = Wanted.of(products, keep, bool(clip), exponents)
-    run = Run.of(source, first, count, wanted, _workspace)
+    run = Run.of(source, first, count, wanted, device_of(device))
     results: Arrays = {}
     for name in products:
         results |= PRODUCTS[name].measure(run)

@@ -8,7 +8,7 @@ import numpy as np
 import plain
 import pytest
 
-from gradhorizon.engine import NetworkSpec, chunk, measure
+from gradhorizon.engine import NetworkSpec, measure, processor
 from gradhorizon.engine.spectrum import VARIABLES
 from gradhorizon.kernels.bodies.lyapunov import LIMIT
 
@@ -18,7 +18,7 @@ def compare(spec: NetworkSpec, steps: int, loss: str, monkeypatch: pytest.Monkey
     products = ("trajectory", "gradient", "weights", "jacobian", "lyapunov")
     arguments: dict[str, Any] = dict(networks=2, steps=steps, products=products, loss=loss)
     compiled = measure(spec, **arguments)
-    monkeypatch.setattr(chunk, "run_sweeps", plain.run_sweeps)
+    monkeypatch.setattr(processor, "run_sweeps", plain.run_sweeps)
     slow = measure(spec, **arguments)
     # rounding errors, of which this is a measure, agree in their order of magnitude
     assert abs(np.log(slow.worst_condition / compiled.worst_condition)).max() < np.log(100)
