@@ -1,0 +1,130 @@
+"""Kernels compiled for GPUs that are not here: what their code must not contain."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import numba
+import pytest
+from numba import types
+
+from gradhorizon.engine import NetworkSpec, processor
+from gradhorizon.engine.arguments import random_source
+from gradhorizon.engine.chunk import Run
+from gradhorizon.engine.layout import Wanted
+from gradhorizon.kernels.cells import CELLS
+
+pytestmark = [
+    pytest.mark.compiled,
+    pytest.mark.skipif(
+        os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0", reason="the simulator compiles nothing"
+    ),
+]
+
+JOBS = {
+    "gradient": ("gradient",),
+    "weights": ("trajectory", "gradient", "weights"),
+    "jacobian": ("jacobian",),
+    "lyapunov": ("lyapunov",),
+}
+
+SHORT = {
+    ("rnn", "gradient", "float32", (8, 0)),
+    ("lstm", "gradient", "float32", (9, 0)),
+    ("rnn", "lyapunov", "float64", (9, 0)),
+}
+"""What is compiled where there is little time; the others are marked slow."""
+
+
+def cases() -> list[Any]:
+    """(cell, job, precision, capability): every cell, and every product."""
+    found = [
+        *itertools.product(CELLS, ["gradient"], ["float32"], [(8, 0), (9, 0)]),
+        *itertools.product(["rnn"], JOBS, ["float32", "float64"], [(8, 0), (9, 0)]),
+    ]
+    return [
+        pytest.param(*case, marks=() if case in SHORT else pytest.mark.slow)
+        for case in dict.fromkeys(found)
+    ]
+
+
+@pytest.fixture
+def _compiles_for(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int]) -> None:
+    """What device functions are compiled for: numba asks a GPU, and there is none."""
+    from numba.cuda import dispatcher
+
+    from gradhorizon.kernels import specialise
+
+    monkeypatch.setattr(specialise, "_compiled", {})
+    found = SimpleNamespace(compute_capability=capability)
+    monkeypatch.setattr(dispatcher, "get_current_device", lambda: found)
+
+
+def ptx(
+    spec: NetworkSpec, products: tuple[str, ...], cc: tuple[int, int], resident: bool = True
+) -> str:
+    """The code of the kernel that measures some products."""
+    from numba import cuda
+
+    from gradhorizon.kernels.cuda_library import sweeps_kernel
+
+    wanted = Wanted.of(products)
+    make = sweeps_kernel.__wrapped__
+    kernel = make(spec.cell, spec.activation, spec.precision, wanted.sweeps, resident)
+    code, _ = cuda.compile_ptx(kernel.py_func, arguments(spec, wanted), cc=cc)
+    return str(code)
+
+
+def arguments(spec: NetworkSpec, wanted: Wanted) -> tuple[Any, ...]:
+    """Types of the kernel's arguments: those of a chunk of the CPU."""
+    found = []
+    original = processor.run_sweeps
+    processor.run_sweeps = lambda *given: found.extend(given[-2:])  # type: ignore[assignment]
+    try:
+        source = random_source(spec, 3, 0, "gaussian", 0, "last")
+        Run.of(source, 0, 2, wanted, processor.Processor())
+    finally:
+        processor.run_sweeps = original
+    return types.intp, *map(numba.typeof, found)
+
+
+def resources(code: str, cc: tuple[int, int]) -> dict[str, int]:
+    """What the assembler says of a kernel: registers, and bytes that did not fit into them."""
+    from cuda.core import Linker, LinkerOptions, ObjectCode
+
+    options = LinkerOptions(arch=f"sm_{cc[0]}{cc[1]}", ptxas_options=["-v"], verbose=True)
+    linker = Linker(ObjectCode.from_ptx(code.encode()), options=options)
+    linker.link("cubin")
+    log = linker.get_info_log()
+    registers = re.search(r"Used (\d+) registers", log)
+    stack = re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores", log)
+    assert registers and stack, log
+    return {
+        "registers": int(registers[1]),
+        "stack": int(stack[1]),
+        "spilled": int(stack[2]),
+    }
+
+
+@pytest.mark.usefixtures("_compiles_for")
+@pytest.mark.parametrize("cell, job, precision, capability", cases())
+def test_kernels_compile(cell: str, job: str, precision: str, capability: tuple[int, int]) -> None:
+    """float32 stays float32, weights are read from shared memory, and all fits into registers.
+
+    Lyapunov exponents are computed in float64; they, and the explicit product, take more than the
+    255 registers that a thread can have: what is left over is bounded.
+    """
+    code = ptx(NetworkSpec(cell=cell, precision=precision), JOBS[job], capability)
+    if precision == "float32" and job != "lyapunov":
+        assert ".f64" not in code
+    assert f"ld.shared.f{precision[-2:]}" in code
+    used = resources(code, capability)
+    if job in ("gradient", "weights"):
+        assert ".local" not in code
+        assert used["stack"] == used["spilled"] == 0
+    else:
+        assert used["spilled"] <= 1024
