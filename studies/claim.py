@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..engine import InputError, Shown
-from ..engine.arguments import LARGEST_SEED
+from ..engine.arguments import LARGEST_SEED, check_option
+from ..engine.device import DEVICES
 from ..engine.spec import check_integer
 from .catalogue import load_study
 from .files import LARGEST_TABLE, check_readable, write_atomic
@@ -107,13 +108,14 @@ def stored_sweep(folder: Path) -> Sweep:
         study = _own(found) if found["own"] else load_study(found["study"])
         for key, least in {"networks": 1, "steps": 2, "seed": 0}.items():
             check_integer(key, found[key], least, LARGEST_SEED)
+        check_option("device", found["device"], DEVICES)
         sweep = Sweep(
             study=study,
             base=found["base"],
             grid={axis: tuple(values) for axis, values in found["grid"].items()},
             inputs=_stored_inputs(folder, found["inputs"]),
             target=None if found["target"] is None else Target(**found["target"]),
-            **{key: found[key] for key in ("networks", "steps", "seed", "burn_in")},
+            **{key: found[key] for key in ("networks", "steps", "seed", "burn_in", "device")},
         )
         if json.loads(json.dumps(sweep.configuration())) | {"summary": found["summary"]} == found:
             _ = sweep.distinct  # every point of the grid is one of the study's

@@ -147,6 +147,7 @@ def settled(arguments: argparse.Namespace) -> Sweep:
         inputs=arguments.inputs,
         burn_in=arguments.burn_in,
         precision=arguments.precision,
+        device=arguments.device,
         overrides=tuple(arguments.set),
         target_error=arguments.target_error,
         ceiling=arguments.ceiling,

@@ -30,6 +30,7 @@ class Options:
     inputs: str | None = None
     burn_in: int | None = None
     precision: str | None = None
+    device: str = "cpu"
     overrides: Sequence[str] = ()
     target_error: str | float | None = None
     ceiling: int | None = None
@@ -55,6 +56,8 @@ def settle(study: Study, options: Options) -> Sweep:
     if options.precision is not None:
         grid.pop("precision", None)
         base["precision"] = options.precision
+    elif options.device == "cuda" and "precision" not in grid:
+        base.setdefault("precision", "float32")
     inputs = read_inputs(study.inputs if options.inputs is None else options.inputs)
     steps = options.steps if options.steps is not None else study.steps
     if not isinstance(inputs, str):
@@ -73,6 +76,7 @@ def settle(study: Study, options: Options) -> Sweep:
         inputs=inputs,
         burn_in=_burn_in(options.burn_in, study.burn_in, count),
         target=_target(options),
+        device=options.device,
     )
     _check_chosen(study, grid, chosen)
     return sweep

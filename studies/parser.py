@@ -66,7 +66,9 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         "--ceiling", type=int, metavar="N", help="at most so many per cell (default 1000000)"
     )
     run.add_argument("--precision", choices=("float64", "float32"))
-    run.add_argument("--device", choices=("cpu",), default="cpu")
+    run.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="cuda: a GPU, and float32"
+    )
     run.add_argument("--workers", type=int, metavar="K", help=WORKERS)
     where = run.add_mutually_exclusive_group()
     where.add_argument("--processes", action="store_true", help="workers are processes")

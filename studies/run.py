@@ -11,7 +11,7 @@ from typing import Any
 
 import xarray as xr
 
-from ..engine import InputError, Shown, available_cores, kernel_digest, versions
+from ..engine import InputError, Shown, kernel_digest, versions
 from .collect import collect
 from .display import Display
 from .errors import RunIncomplete
@@ -65,7 +65,7 @@ def run_sweep(sweep: Sweep, folder: Path, means: Means = Means()) -> xr.Dataset:
     RunIncomplete
         After an interruption, or if cells failed; the results so far are written.
     """
-    count, progress = check(sweep, means.workers or available_cores()), Progress()
+    count, progress = check(sweep, means.workers), Progress()
     with means.crew(count) as workers, ResultsFolder.opened(folder, sweep) as store:
         _measure(store, segments(store), progress, workers, means.log)
         while not progress.stop and store.want(further_networks(store, progress)):
@@ -93,7 +93,7 @@ def run_shard(sweep: Sweep, folder: Path, shard: tuple[int, int], means: Means =
     InputError, RunIncomplete
         As `run_sweep`.
     """
-    count = check(sweep, means.workers or available_cores())
+    count = check(sweep, means.workers)
     part, parts = shard
     if sweep.target is not None:
         allowed = "nothing beside --target-error: how many networks it takes, all shards would say"

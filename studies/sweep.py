@@ -19,7 +19,7 @@ from ..engine import (
     NetworkSpec,
     Shown,
     check_normalization,
-    make_plan,
+    device_of,
     product_variables,
 )
 from .catalogue import NAMES
@@ -48,6 +48,8 @@ class Sweep:
     inputs : str or array
         As for `measure`.
     burn_in : int, optional
+    device : str
+        As for `measure`.
     target : Target, optional
         How short the interval of each cell's mean is to be; `networks` are those to begin with.
     """
@@ -61,6 +63,7 @@ class Sweep:
     inputs: str | Array = "gaussian"
     burn_in: int | None = None
     target: Target | None = None
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         cells = math.prod(map(len, self.grid.values()))
@@ -113,6 +116,7 @@ class Sweep:
             "burn_in": self.burn_in,
             "seed": self.seed,
             "inputs": self.inputs_name,
+            "device": self.device,
             "target": None if self.target is None else asdict(self.target),
         }
 
@@ -176,6 +180,7 @@ class Cell:
             clip=study.clip,
             kept=study.kept,
             derive=study.derive,
+            device=sweep.device,
         )
 
     @property
@@ -188,7 +193,7 @@ class Cell:
         return Segment.all(self.measurement, networks)
 
 
-def check(sweep: Sweep, workers: int) -> int:
+def check(sweep: Sweep, workers: int | None) -> int:
     """Check every cell before the first is run; returns the number of workers that fit.
 
     Raises
@@ -203,7 +208,8 @@ def check(sweep: Sweep, workers: int) -> int:
     ceiling = 0 if sweep.target is None else sweep.target.ceiling
     for measurement in wanted:
         check_count(measurement, max(sweep.networks, ceiling))
-    plans = [make_plan(m.spec, m.source().window, m.wanted, workers) for m in wanted]
+    device = device_of(sweep.device)
+    plans = [device.plan(m.spec, m.source().window, m.wanted, workers) for m in wanted]
     if sweep.target is not None:
         _ = sweep.target_variable
     if not plans:

@@ -19,8 +19,9 @@ from ..engine import (
     NetworkSpec,
     Wanted,
     axis_lengths,
+    computed_by,
+    device_of,
     kernel_digest,
-    make_plan,
     measure_block,
     operations,
     product_variables,
@@ -37,6 +38,9 @@ OPERATIONS = 1e10
 it, and the last ones of a run do not keep others waiting."""
 
 LARGEST_BLOCK = 4096
+
+ON_GPU = 16
+"""Times as much, so that a block keeps all of a GPU at work."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +62,8 @@ class Measurement:
     kept : tuple of str, optional
     derive : callable
         As for `Study`: a function of a module, so that other processes find it.
+    device : str
+        As for `measure`.
     """
 
     spec: NetworkSpec
@@ -71,6 +77,7 @@ class Measurement:
     clip: Mapping[str, Any]
     kept: tuple[str, ...] | None
     derive: Derive
+    device: str = "cpu"
 
     def source(self) -> Any:
         """Where the networks come from."""
@@ -94,6 +101,7 @@ class Measurement:
             "burn_in": self.burn_in,
             "seed": self.seed,
             "inputs": self.inputs_name,
+            "device": computed_by(self.device),
             "code": code_digest(self.derive),
         }
 
@@ -109,8 +117,9 @@ class Measurement:
         It follows from the specification alone: statistics are merged block by block, in order, so
         that results are the same to the last bit whatever ran where.
         """
-        share = OPERATIONS / self.operations
-        return int(2 ** np.clip(np.floor(np.log2(share)), 0, np.log2(LARGEST_BLOCK)))
+        more = ON_GPU if self.device == "cuda" else 1
+        share = more * OPERATIONS / self.operations
+        return int(2 ** np.clip(np.floor(np.log2(share)), 0, np.log2(more * LARGEST_BLOCK)))
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -167,8 +176,9 @@ class Task:
     def _measured(self) -> list[dict[str, Array]]:
         """Results of the networks chunk by chunk; of smaller ones where memory does not do."""
         wanted, source = self.measurement, self.measurement.source()
-        plan = make_plan(wanted.spec, source.window, wanted.wanted, 1)
+        plan = device_of(wanted.device).plan(wanted.spec, source.window, wanted.wanted, 1)
         options: dict[str, Any] = {"clip": wanted.clip, "exponents": wanted.exponents}
+        options["device"] = wanted.device
         while True:
             try:
                 return [

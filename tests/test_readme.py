@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from numba import cuda
 
+from gradhorizon.engine import InputError
 from gradhorizon.studies.cli import COMMANDS, main, settled
 from gradhorizon.studies.parser import build_parser
 from gradhorizon.studies.sweep import check
@@ -53,7 +55,12 @@ def test_sweeps_can_be_run(command, tmp_path, monkeypatch):
     for text in blocks("toml"):
         Path("my_sweep.toml").write_text(text)
     np.save("digits.npy", np.full((3, 64, 1), 0.5))
-    assert check(settled(build_parser().parse_args(command[1:])), workers=1) == 1
+    sweep = settled(build_parser().parse_args(command[1:]))
+    if sweep.device == "cuda" and not cuda.is_available():
+        with pytest.raises(InputError, match="device"):
+            check(sweep, workers=1)
+    else:
+        assert check(sweep, workers=1) == 1
 
 
 def test_the_sweep_runs(tmp_path):
