@@ -13,13 +13,13 @@ import numpy as np
 from gradhorizon.engine import (
     NetworkSpec,
     Wanted,
-    make_plan,
+    device_of,
     measure,
     measure_block,
     random_source,
     single_threaded_blas,
 )
-from gradhorizon.engine.workspace import Workspace
+from gradhorizon.engine.place import Memory, Place
 
 from .jobs import SUMMARISED, Job, Summary, summary
 
@@ -66,9 +66,9 @@ class Drawn:
     def __post_init__(self) -> None:
         job = self.job
         self.source = random_source(job.spec, job.T, 0, "gaussian", 0, "last")
-        plan = make_plan(job.spec, self.window, Wanted.of(job.products), THREADS)
+        plan = device_of("cpu").plan(job.spec, self.window, Wanted.of(job.products), THREADS)
         for block in plan.ranges(0, job.N):
-            self.chunks[block] = self.source.draw(*block, Workspace())
+            self.chunks[block] = self.source.draw(*block, Memory())
 
     @property
     def spec(self) -> NetworkSpec:
@@ -78,7 +78,7 @@ class Drawn:
     def window(self) -> Any:
         return self.source.window
 
-    def draw(self, first: int, count: int, workspace: Workspace) -> Any:
+    def draw(self, first: int, count: int, place: Place) -> Any:
         return self.chunks[first, count]
 
     def sweep(self) -> Summary:
@@ -93,6 +93,6 @@ class Drawn:
 
     def sampling(self) -> None:
         """The drawing alone, on one thread."""
-        workspace = Workspace()
+        memory = Memory()
         for block in self.chunks:
-            self.source.draw(*block, workspace)
+            self.source.draw(*block, memory)

@@ -14,8 +14,8 @@ from gradhorizon.engine import NetworkSpec, measure, sample
 from gradhorizon.engine.chunk import Run
 from gradhorizon.engine.given import GivenSource
 from gradhorizon.engine.layout import Wanted
+from gradhorizon.engine.processor import Processor
 from gradhorizon.engine.spec import CHOICES
-from gradhorizon.engine.workspace import Workspace
 from gradhorizon.kernels.bodies.tangent import push
 from gradhorizon.kernels.cells import CELLS
 
@@ -62,7 +62,7 @@ def small(cell: str, normalization: str, skip: str, tied: bool) -> NetworkSpec:
 def one_run(ensemble: xr.Dataset) -> Run:
     """One network after the compiled forward and adjoint sweeps."""
     source = GivenSource.from_dataset(ensemble, None)
-    return Run.of(source, 0, 1, Wanted.of(("gradient",)), Workspace())
+    return Run.of(source, 0, 1, Wanted.of(("gradient",)), Processor())
 
 
 def tangent_products(run: Run, start: int) -> np.ndarray:

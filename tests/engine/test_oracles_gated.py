@@ -17,7 +17,7 @@ from gradhorizon.engine import NetworkSpec, measure, sample
 from gradhorizon.engine.chunk import Run
 from gradhorizon.engine.given import GivenSource
 from gradhorizon.engine.layout import Wanted
-from gradhorizon.engine.workspace import Workspace
+from gradhorizon.engine.processor import Processor
 from gradhorizon.kernels.cells import CELLS
 from gradhorizon.studies import theory
 
@@ -60,7 +60,7 @@ def compiled_jacobians(ensemble: xr.Dataset) -> np.ndarray:
     source = GivenSource.from_dataset(ensemble, None)
     parts = []
     for k in range(ensemble.sizes["network"]):  # the tape is that of one network
-        arrays = Run.of(source, k, 1, Wanted(()), Workspace()).arrays
+        arrays = Run.of(source, k, 1, Wanted(()), Processor()).arrays
         parts.append((arrays.ensemble.W[0, 0], arrays.tape.dz[0, -1], arrays.tape.ds[0, -1]))
     W, dz, ds = (np.array(part) for part in zip(*parts, strict=True))
     units, slots = source.spec.hidden_size, len(CELLS[source.spec.cell].slots)

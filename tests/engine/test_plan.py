@@ -11,7 +11,7 @@ from gradhorizon.engine.chunk import Run
 from gradhorizon.engine.layout import layout
 from gradhorizon.engine.measure import random_source
 from gradhorizon.engine.plan import Plan, chunk_bytes
-from gradhorizon.engine.workspace import Workspace
+from gradhorizon.engine.processor import Processor
 
 
 @given(st.integers(1, 9), st.integers(1, 50), st.integers(0, 99), st.integers(1, 2000))
@@ -38,7 +38,7 @@ def test_bytes_of_a_chunk(tied: bool, tapes: bool, gradients: bool) -> None:
     spec = NetworkSpec(cell="lstm", hidden_size=5, input_size=3, batch_size=2, tied=tied)
     source = random_source(spec, 6, 0, "gaussian", 2, "every")
     wanted = Wanted(("weights", "jacobian", "lyapunov", "trajectory"), tapes, gradients)
-    run = Run.of(source, 0, 7, wanted, Workspace())
+    run = Run.of(source, 0, 7, wanted, Processor())
     each, shared = chunk_bytes(spec, source.window, wanted)
     copies = 6 * 8 * sum(a[0].size for a in run.arrays.gradient[:3]) if gradients else 0
     sizes = (
