@@ -80,7 +80,6 @@ def computed_by(name: str) -> str:
         raise InputError("device", name, EXTRA) from None
 
 
-@cache
 def device_of(name: str) -> Device:
     """The device of a name.
 
@@ -90,6 +89,12 @@ def device_of(name: str) -> Device:
         If it is not there.
     """
     check_option("device", name, DEVICES)
+    return _only(name)
+
+
+@cache
+def _only(name: str) -> Device:
+    """The device of a name, of which there is one."""
     if name == "cpu":
         from .processor import Processor
 
