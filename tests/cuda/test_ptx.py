@@ -35,7 +35,6 @@ JOBS = {
 SHORT = {
     ("rnn", "gradient", "float32", (8, 0)),
     ("lstm", "gradient", "float32", (9, 0)),
-    ("rnn", "lyapunov", "float64", (9, 0)),
 }
 """What is compiled where there is little time; the others are marked slow."""
 
