@@ -104,9 +104,9 @@ def make_orthogonal(rows, exponent):
     """Rotate the rows of diag(2^e) X until they are orthogonal: their lengths are singular values.
 
     One-sided Jacobi rotations (Hestenes 1958), which find every singular value of a graded matrix
-    to high relative accuracy (Demmel and Veselic 1992); the rotation angle of two rows is computed
-    from the difference of their exponents, so that nothing under- or overflows. In a round every
-    row meets one other, so that all pairs of a round can be rotated at once (Brent and Luk 1985).
+    to high relative accuracy (Demmel and Veselic 1992); the rotation angle of two rows is that of
+    the difference of their exponents, so that nothing under- or overflows. In a round every row
+    meets one other, so that all pairs of a round can be rotated at once (Brent and Luk 1985).
     """
     n = rows.shape[0]
     players = n + n % 2

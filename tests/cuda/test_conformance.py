@@ -6,6 +6,8 @@ import itertools
 from typing import Any
 
 import pytest
+
+pytest.importorskip("numba_cuda", reason="no extra is installed: cuda12 or cuda13")
 from conformance import KEEP, PRODUCTS, SKIPS, architecture, compare, draw
 
 from gradhorizon.engine import NetworkSpec, measure

@@ -10,6 +10,8 @@ from typing import Any
 
 import numba
 import pytest
+
+pytest.importorskip("numba_cuda", reason="no extra is installed: cuda12 or cuda13")
 from numba import types
 
 from gradhorizon.engine import NetworkSpec, processor
