@@ -36,7 +36,7 @@ JOBS = {
 
 SHORT = {
     ("rnn", "gradient", "float32", (8, 0)),
-    ("lstm", "gradient", "float32", (9, 0)),
+    ("rnn", "gradient", "float32", (9, 0)),
 }
 """What is compiled where there is little time; the others are marked slow."""
 
