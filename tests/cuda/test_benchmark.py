@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-pytest.importorskip("numba_cuda", reason="no extra is installed: cuda12 or cuda13")
-from benchmarks import gpu
 from benchmarks.gpu_limits import Limits
 
 

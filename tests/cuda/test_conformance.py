@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("numba_cuda", reason="no extra is installed: cuda12 or cuda13")
-from conformance import KEEP, PRODUCTS, SKIPS, architecture, compare, draw
 
 from gradhorizon.engine import NetworkSpec, measure
 from gradhorizon.engine.spec import CHOICES
@@ -29,6 +27,7 @@ def cases() -> list[Any]:
     ]
 
 
+@pytest.mark.usefixtures("order")
 @pytest.mark.parametrize("cell, normalization, precision, tied, skip", cases())
 def test_products_equal_the_reference(
     cell: str, normalization: str, precision: str, tied: bool, skip: str

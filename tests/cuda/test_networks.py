@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("numba_cuda", reason="no extra is installed: cuda12 or cuda13")
-
 from gradhorizon.engine import NetworkSpec, measure
 from gradhorizon.engine.place import Law, Memory
 from gradhorizon.kernels.random import TILE

@@ -11,8 +11,6 @@ from typing import Any
 import numba
 import pytest
 
-pytest.importorskip("numba_cuda", reason="no extra is installed: cuda12 or cuda13")
-from numba import types
 
 from gradhorizon.engine import NetworkSpec, processor
 from gradhorizon.engine.arguments import random_source

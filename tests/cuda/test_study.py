@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("numba_cuda", reason="no extra is installed: cuda12 or cuda13")
-import xarray as xr
 
 from gradhorizon.engine import NetworkSpec, cuda
 from gradhorizon.studies.cli import main
