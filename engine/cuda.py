@@ -6,8 +6,6 @@ the sweeps of another.
 
 from __future__ import annotations
 
-import math
-import threading
 from typing import Any
 
 import numpy as np
@@ -15,19 +13,18 @@ from numba import cuda
 
 from ..kernels import cuda_library as library
 from ..kernels.contract import Array, Chunk, Setting
-from ..kernels.random import TILE
-from ..kernels.targets.cuda import KEPT_FROM, MOST_LANES
+from ..kernels.targets.cuda import KEPT_FROM
 from ..kernels.targets.cuda_views import SIMULATED
 from .device import PARTS, results_of
+from .device_memory import DeviceMemory, lanes_for, memory_errors
 from .ensemble import Source, Window
 from .errors import InputError, Shown
 from .layout import Fields, Sizes, Wanted, layout
-from .place import Law, Memory
 from .plan import Plan, chunk_bytes
 from .spec import NetworkSpec
 
-FEWEST, MOST = (4, 4) if SIMULATED else (32, MOST_LANES)
-"""Lanes of a block: from a warp on. The simulator runs a thread of Python for each."""
+WORKERS = 1 if SIMULATED else 2
+"""Threads that share the GPU at most: one's copies overlap the other's sweeps."""
 
 SHARED_BYTES = 48 * 2**10
 """Of a block: what every GPU grants without being asked for more."""
@@ -39,115 +36,41 @@ BLOCKS_PER_PROCESSOR = 8
 """Blocks that are at work together on a multiprocessor: more wait, fewer leave it idle."""
 
 
-class DeviceMemory(threading.local):
-    """Arrays on the GPU, used again from chunk to chunk; see `place.Place`."""
-
-    def __init__(self) -> None:
-        self.host = Memory()
-        self.stream = cuda.stream()
-        self._taken: dict[str, Any] = {}
-
-    def take(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-        """An uninitialised array."""
-        array = self._taken.get(name)
-        if array is None or array.shape != shape or array.dtype != dtype:
-            self._taken.pop(name, None)
-            array = cuda.device_array(shape, dtype, stream=self.stream)
-            self._taken[name] = array
-        return array
-
-    def random(self, name: str, shape: tuple[int, ...], precision: str, law: Law) -> Any:
-        """See `Place`."""
-        out = self.take(name, shape, precision)
-        elements, size = math.prod(shape[1:]), library.tile_size(precision)
-        if elements > 0:
-            pieces = min(-(-elements // size), 64)
-            fill = library.fill_kernel(law.distribution, precision)
-            self.launch(
-                fill,
-                (shape[0], pieces),
-                lanes_for(TILE),
-                size * out.dtype.itemsize,
-                np.uint64(law.seed),
-                law.stream,
-                law.first,
-                out.dtype.type(law.scale),
-                out.reshape(shape[0], elements),
-            )
-        return out
-
-    def put(self, name: str, array: Array) -> Any:
-        """See `Place`."""
-        out = self.take(name, array.shape, array.dtype)
-        if array.size > 0:
-            out.copy_to_device(array, stream=self.stream)
-        return out
-
-    def transposed(self, name: str, matrices: Any) -> Any:
-        """See `Place`."""
-        *lead, rows, columns = matrices.shape
-        out = self.take(f"{name}_transposed", (*lead, columns, rows), matrices.dtype)
-        if out.size > 0:
-            source = matrices.reshape(math.prod(lead), rows, columns)
-            target = out.reshape(math.prod(lead), columns, rows)
-            kernel = library.prepare_kernel("transpose", matrices.dtype.name)
-            self.launch(kernel, (math.prod(lead),), lanes_for(rows * columns), 0, source, target)
-        return out
-
-    def to_unit_length(self, rows: Any) -> None:
-        """See `Place`."""
-        *lead, length = rows.shape
-        flat = rows.reshape(math.prod(lead), length)
-        lanes = lanes_for(length)
-        room = MOST_LANES * rows.dtype.itemsize
-        kernel = library.prepare_kernel("to_unit_length", rows.dtype.name)
-        self.launch(kernel, (math.prod(lead),), lanes, room, flat)
-
-    def launch(
-        self, kernel: Any, blocks: tuple[int, ...], lanes: int, shared: int, *arguments: Any
-    ) -> None:
-        """Run a kernel after all that was asked of this thread's stream before."""
-        kernel[blocks, lanes, self.stream, shared](*map(visible, arguments))
-
-    def fetch(self, array: Any) -> Array:
-        """A copy in memory."""
-        if array.size == 0:
-            return np.empty(array.shape, array.dtype)
-        found: Array = array.copy_to_host(stream=self.stream)
-        return found
-
-
-def visible(argument: Any) -> Any:
-    """An argument as kernels take it: the simulator does not look into tuples for its arrays."""
-    if SIMULATED:
-        if isinstance(argument, tuple):
-            parts = [visible(part) for part in argument]
-            return type(argument)(*parts) if hasattr(argument, "_fields") else tuple(parts)
-        return getattr(argument, "_ary", argument)
-    return argument
-
-
-def lanes_for(units: int) -> int:
-    """Threads of a block that has so many units to work on: a power of two."""
-    return int(min(max(FEWEST, 2 ** math.ceil(math.log2(max(units, 1)))), MOST))
-
-
 class Gpu:
     """The GPU that numba has chosen."""
 
     def __init__(self) -> None:
         self.memory = DeviceMemory()
-        self.budget = int(0.8 * free_bytes())
+        self.budget = int(0.8 * free_bytes()) // WORKERS  # of each
 
     def run(
         self, source: Source, first: int, count: int, wanted: Wanted, setting: Setting
     ) -> Chunk:
-        """See `device.Device`."""
+        """See `device.Device`. Half by half where others have taken the memory of the plan.
+
+        Raises
+        ------
+        MemoryError
+            If a single network does not fit.
+        """
+        try:
+            with memory_errors():
+                return self._run(source, first, count, wanted, setting)
+        except MemoryError:
+            if count == 1:
+                raise
+        half = count // 2
+        halves = (first, half), (first + half, count - half)
+        return joined([self.run(source, *part, wanted, setting) for part in halves])
+
+    def _run(
+        self, source: Source, first: int, count: int, wanted: Wanted, setting: Setting
+    ) -> Chunk:
         memory, spec, window = self.memory, source.spec, source.window
         ensemble = source.draw(first, count, memory)
         parts = layout(spec, window, wanted)
         _, shared = chunk_bytes(spec, window, wanted)
-        places = min(count, self.places(shared, self.budget // 2))
+        places = min(count, self.places(shared))
         results = results_of(parts, count, places, self._taker(spec.precision))
         chunk = Chunk(ensemble, *results)
         size = Sizes(spec, window)
@@ -162,20 +85,19 @@ class Gpu:
     def plan(
         self, spec: NetworkSpec, window: Window, wanted: Wanted, workers: int | None = None
     ) -> Plan:
-        """See `device.Device`. Two workers: one's copies overlap the other's sweeps."""
+        """See `device.Device`."""
         each, shared = chunk_bytes(spec, window, wanted)
-        most = 1 if SIMULATED else workers or 2
-        budget = self.budget // most
-        if each + shared > budget:
+        if each + shared > self.budget:
             size = f"{(each + shared) / 2**30:.1f} GiB for one network"
-            allowed = f"at most {budget / 2**30:.1f} GiB on the device"
+            allowed = f"at most {self.budget / 2**30:.1f} GiB on the device"
             raise InputError("hidden_size and steps", Shown(size), allowed)
-        left = budget - shared * self.places(shared, budget)
-        return Plan(most, int(max(1, min(left // each, LARGEST_CHUNK))))
+        left = self.budget - shared * self.places(shared)
+        return Plan(min(workers or WORKERS, WORKERS), int(max(1, min(left // each, LARGEST_CHUNK))))
 
-    def places(self, shared: int, budget: int) -> int:
+    def places(self, shared: int) -> int:
         """Networks that run at a time: what they use one after the other is half the budget."""
-        return int(max(1, min(BLOCKS_PER_PROCESSOR * processors(), budget // 2 // max(shared, 1))))
+        most = self.budget // 2 // max(shared, 1)
+        return int(max(1, min(BLOCKS_PER_PROCESSOR * processors(), most)))
 
     def _taker(self, precision: str) -> Any:
         return lambda name, shape, field: self.memory.take(name, shape, field.dtype or precision)
@@ -216,6 +138,16 @@ class Gpu:
         )
         memory.stream.synchronize()
         return Chunk(ensemble, *found.values())
+
+
+def joined(chunks: list[Chunk]) -> Chunk:
+    """The networks of several chunks as one."""
+    return Chunk(
+        *(
+            type(parts[0])(*map(np.concatenate, zip(*parts, strict=True)))
+            for parts in zip(*chunks, strict=True)
+        )
+    )
 
 
 def _absent(array: Any) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-
+from benchmarks import gpu
 from benchmarks.gpu_limits import Limits
 
 

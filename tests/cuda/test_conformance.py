@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
-
+from conformance import KEEP, PRODUCTS, SKIPS, architecture, compare, draw
 
 from gradhorizon.engine import NetworkSpec, measure
 from gradhorizon.engine.spec import CHOICES

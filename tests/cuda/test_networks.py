@@ -19,7 +19,7 @@ PRODUCTS = ("trajectory", "gradient", "weights", "lyapunov")
 @pytest.mark.parametrize("length", [1, 2 * TILE, 2 * TILE + 3, 9 * TILE])
 def test_numbers_are_the_same(length: int, distribution: str, precision: str) -> None:
     """Uniform numbers to the last bit; normal ones to rounding, by fused multiply-adds."""
-    from gradhorizon.engine.cuda import DeviceMemory
+    from gradhorizon.engine.device_memory import DeviceMemory
 
     law = Law(seed=2**63 + 5, stream=3, first=7, scale=1.0, distribution=distribution)
     here = Memory().random("x", (3, length), precision, law)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numba
 import pytest
-
+from numba import types
 
 from gradhorizon.engine import NetworkSpec, processor
 from gradhorizon.engine.arguments import random_source
