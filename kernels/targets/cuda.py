@@ -68,23 +68,16 @@ def total(own):
 
 def largest(own):
     """The largest of what the lanes have."""
-    found = cuda.shared.array(0, format)
-    lane = cuda.threadIdx.x
-    cuda.syncthreads()
-    found[lane] = own
-    cuda.syncthreads()
-    half = cuda.blockDim.x >> 1
-    while half > 0:
-        if lane < half:
-            found[lane] = max(found[lane], found[lane + half])
-        cuda.syncthreads()
-        half >>= 1
-    return found[0]
+    return largest_in(cuda.shared.array(0, format), own)
 
 
 def largest_integer(own):
     """The largest of the integers that the lanes have."""
-    found = cuda.shared.array(0, INTEGER)
+    return largest_in(cuda.shared.array(0, INTEGER), own)
+
+
+def largest_in(found, own):
+    """The largest of what the lanes have, found in shared memory."""
     lane = cuda.threadIdx.x
     cuda.syncthreads()
     found[lane] = own
