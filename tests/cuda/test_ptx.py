@@ -91,6 +91,30 @@ def arguments(spec: NetworkSpec, wanted: Wanted) -> tuple[Any, ...]:
     return types.intp, *map(numba.typeof, found)
 
 
+@pytest.mark.usefixtures("_compiles_for")
+@pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_kernels_that_draw_compile(precision: str, capability: tuple[int, int]) -> None:
+    """Random numbers, transposes and unit vectors: float32 stays float32, all in registers."""
+    from numba import cuda
+
+    from gradhorizon.kernels import cuda_library
+
+    real = getattr(types, precision)
+    law = types.uint64, types.intp, types.intp, real, real[:, ::1]
+    fill, prepare = cuda_library.fill_kernel.__wrapped__, cuda_library.prepare_kernel.__wrapped__
+    kernels = [
+        (fill("normal", precision), law),
+        (fill("uniform", precision), law),
+        (prepare("transpose", precision), (real[:, :, ::1], real[:, :, ::1])),
+        (prepare("to_unit_length", precision), (real[:, ::1],)),
+    ]
+    for kernel, kinds in kernels:
+        code, _ = cuda.compile_ptx(kernel.py_func, kinds, cc=capability)
+        assert ".local" not in code
+        assert (".f64" in code) == (precision == "float64")
+
+
 def resources(code: str, cc: tuple[int, int]) -> dict[str, int]:
     """What the assembler says of a kernel: registers, and bytes that did not fit into them."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
