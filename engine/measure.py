@@ -92,7 +92,7 @@ def measure(
         to turn; all of them start from the unit vectors.
     device : {"cpu", "cuda"}
     workers : int, optional
-        Threads; default one per available core.
+        Threads; default one per available core. On a GPU two at most, which take turns.
     progress : bool
         Show a progress bar on standard error.
 
