@@ -103,7 +103,7 @@ def _only(name: str) -> Device:
     from numba import cuda
 
     if not cuda.is_available():
-        shown = Shown(f"{name} (no GPU, or no driver of one, was found)")
+        shown = Shown(f"{name} (no GPU, driver or toolkit was found)")
         raise InputError("device", shown, "'cpu'")
     from .cuda import Gpu
 
