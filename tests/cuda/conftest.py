@@ -39,7 +39,7 @@ def _somewhere(request: pytest.FixtureRequest) -> None:
         pytest.skip("no GPU, and not NUMBA_ENABLE_CUDASIM=1")
 
 
-@pytest.fixture(params=["forward", "backward"])
+@pytest.fixture(params=["forward", pytest.param("backward", marks=pytest.mark.slow)])
 def order(request: pytest.FixtureRequest) -> Iterator[None]:
     """In which order the simulator runs the threads of a block; a GPU has its own."""
     backward = request.param == "backward"

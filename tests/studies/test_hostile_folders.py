@@ -62,7 +62,7 @@ JUNK = (None, True, -1, 0, 1.5, 2**70, 1e300, float("nan"), float("inf"), "", "x
 JUNK += ({}, [1], [[]], [None], {"a": 1}, {"a": [1]}, {"slope": 3}, {"slope": [[1.0]]}, "more")
 KEYS = (
     *("study", "own", "summary", "products", "exponents", "clip", "base", "grid", "networks"),
-    *("steps", "burn_in", "seed", "inputs", "target"),
+    *("steps", "burn_in", "seed", "inputs", "device", "target"),
 )
 
 
