@@ -153,15 +153,13 @@ def _globals_of(function: Callable[..., Any]) -> set[str]:
     return {i.argval for i in dis.get_instructions(function) if i.opname == "LOAD_GLOBAL"}
 
 
-def switch(
-    cases: Sequence[Callable[..., Any]], arity: int, suffix: str, compiler: Compiler = for_cpu
-) -> Callable[..., Any]:
+def switch(cases: Sequence[Callable[..., Any]], arity: int, suffix: str) -> Callable[..., Any]:
     """Compile ``f(case, *arguments)``, which calls ``cases[case](*arguments)``.
 
     A branch outside a unit loop, so that one compiled sweep serves every activation: a sweep takes
     seconds to compile, a unit loop tenths of a second.
     """
-    key = (switch, suffix, arity, compiler)
+    key = (switch, suffix, arity)
     with _building:
         if key not in _compiled:
             arguments = ", ".join(f"x{i}" for i in range(arity))
@@ -170,5 +168,5 @@ def switch(
                 lines += [f"    if case == {index}:", f"        case_{index}({arguments})"]
             scope: dict[str, Any] = {f"case_{index}": case for index, case in enumerate(cases)}
             exec("\n".join(lines), scope)
-            _compiled[key] = compiler(scope["switch"], switch, "kernels")
+            _compiled[key] = for_cpu(scope["switch"], switch, "kernels")
         return _compiled[key]

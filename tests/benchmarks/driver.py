@@ -58,7 +58,8 @@ class Cost(NamedTuple):
     @property
     def disturbance(self) -> float:
         """Share of the machine that other programs had."""
-        return self.others / (self.clock * (os.cpu_count() or 1))
+        # clocks tick a hundred times a second: less than nothing is nothing
+        return max(0.0, self.others) / (self.clock * (os.cpu_count() or 1))
 
 
 def sweep(tasks: int, hidden_size: int = 32) -> Sweep:
