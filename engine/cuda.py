@@ -13,7 +13,7 @@ from numba import cuda
 
 from ..kernels import cuda_library as library
 from ..kernels.contract import Array, Chunk, Setting
-from ..kernels.targets.cuda import KEPT_FROM
+from ..kernels.targets.cuda_room import KEPT_FROM
 from ..kernels.targets.cuda_views import SIMULATED
 from .device import PARTS, results_of
 from .device_memory import DeviceMemory, lanes_for, memory_errors

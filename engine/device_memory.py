@@ -15,7 +15,7 @@ from numba.cuda.cudadrv.driver import CudaAPIError
 from ..kernels import cuda_library as library
 from ..kernels.contract import Array
 from ..kernels.random import TILE
-from ..kernels.targets.cuda import MOST_LANES
+from ..kernels.targets.cuda_room import MOST_LANES
 from ..kernels.targets.cuda_views import SIMULATED
 from .place import Law, Memory
 
