@@ -6,6 +6,7 @@ the sweeps of another.
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,11 @@ class Gpu:
     def __init__(self) -> None:
         self.memory = DeviceMemory()
         self.budget = int(0.8 * free_bytes()) // WORKERS  # of each
+
+    @property
+    def model(self) -> str:
+        """See `device.Device`: what the kernels are compiled for, and by whom."""
+        return f"cuda {capability()}, numba-cuda {version('numba-cuda')}"
 
     def run(
         self, source: Source, first: int, count: int, wanted: Wanted, setting: Setting
@@ -161,6 +167,13 @@ def shared_bytes(spec: NetworkSpec, size: Sizes) -> tuple[int, bool]:
     sums, weights = KEPT_FROM * item, size.R * size.n**2 * item
     resident = spec.tied and sums + weights <= SHARED_BYTES
     return sums + (weights if resident else 0), resident
+
+
+def capability() -> str:
+    """Compute capability of the GPU."""
+    if SIMULATED:
+        return "simulated"
+    return ".".join(map(str, cuda.get_current_device().compute_capability))
 
 
 def processors() -> int:

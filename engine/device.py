@@ -42,6 +42,11 @@ DEVICES = ("cpu", "cuda")
 class Device(Protocol):
     """Draws networks and runs them."""
 
+    @property
+    def model(self) -> str:
+        """What decides its rounding errors, beside the kernels' sources."""
+        ...
+
     def plan(
         self, spec: NetworkSpec, window: Window, wanted: Wanted, workers: int | None = None
     ) -> Plan:
@@ -65,19 +70,14 @@ EXTRA = "'cpu', or 'cuda' with an extra: pip install 'gradhorizon[cuda12]' or [c
 
 
 def computed_by(name: str) -> str:
-    """What decides the rounding errors of a device, beside the kernels' sources.
+    """What a result is tagged with that a device has computed.
 
     Raises
     ------
     InputError
-        If it is a device whose software is not installed.
+        If it is not there.
     """
-    if name == "cpu":
-        return name
-    try:
-        return f"{name}, numba-cuda {version('numba-cuda')}"
-    except PackageNotFoundError:
-        raise InputError("device", name, EXTRA) from None
+    return device_of(name).model
 
 
 def device_of(name: str) -> Device:
@@ -99,7 +99,10 @@ def _only(name: str) -> Device:
         from .processor import Processor
 
         return Processor()
-    computed_by(name)
+    try:
+        version("numba-cuda")
+    except PackageNotFoundError:
+        raise InputError("device", name, EXTRA) from None
     from numba import cuda
 
     if not cuda.is_available():

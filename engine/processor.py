@@ -15,6 +15,8 @@ from .spec import NetworkSpec
 class Processor:
     """The CPU: every thread that asks works by itself, in memory of its own."""
 
+    model = "cpu"
+
     def __init__(self) -> None:
         self.memory = Memory()
 

@@ -14,7 +14,7 @@ from gradhorizon.engine import NetworkSpec, measure
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0"
 
 UNITS, STEPS, HERE, THERE = (3, 6, 8192, 40) if SIMULATED else (32, 100, 8192, 8192)
-"""Units, steps, and networks on the CPU and on the GPU: the simulator takes a tenth of a second for each."""
+"""Units, steps, networks on the CPU and on the GPU; the simulator takes 0.1 s for a network."""
 
 LEVEL = 1e-3
 """Probability that a right program fails one of these tests (its seeds are fixed), divided among

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from gradhorizon.engine import NetworkSpec, cuda
+from gradhorizon.engine import NetworkSpec, computed_by, cuda
 from gradhorizon.studies.cli import main
 
 SWEEP = """
@@ -64,3 +64,11 @@ def test_a_plan_keeps_to_the_memory_of_the_device(monkeypatch: pytest.MonkeyPatc
             assert plan.chunk >= 1 and places >= 1
             assert plan.workers == (1 if workers == 1 else 2)
             assert 2 * (plan.chunk * each + places * shared) <= 0.8 * free
+
+
+def test_results_of_another_kind_of_gpu_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a stored result is keyed by names what its kernels were compiled for."""
+    before = computed_by("cuda")
+    monkeypatch.setattr(cuda, "capability", lambda: "8.0")
+    assert computed_by("cuda") != before
+    assert "8.0" in computed_by("cuda")
