@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import xarray as xr
 from gradhorizon.engine import measure, sample
 from gradhorizon.kernels.bodies.lyapunov import LIMIT
 
-from .jobs import JACOBIAN, LYAPUNOV, NORMS, Job, Peer, arrays
+from .jobs import JACOBIAN, LYAPUNOV, NORMS, Job, Peer, Summary, arrays
 
 RUNS = 3
 """Ensembles with rounding errors put in."""
@@ -73,3 +74,12 @@ def distance(name: str, found: Any, expected: Any) -> float:
     size = 1.0 if name.startswith(("log", "lyapunov")) else float(np.abs(expected).max())
     with np.errstate(invalid="ignore"):  # what counts twice as infinite
         return float(np.abs(np.asarray(found, float) - expected).max()) / size
+
+
+def assert_same_law(job: Job, one: Summary, other: Summary) -> None:
+    """Different random numbers of one law: means within four standard errors of each other."""
+    if not np.isfinite(other["rate"]):
+        assert job.precision == "float32"  # unscaled gradients leave it
+        return
+    error = math.hypot(one["rate_sd"], other["rate_sd"]) / math.sqrt(job.N)
+    assert abs(one["rate"] - other["rate"]) <= 4 * error

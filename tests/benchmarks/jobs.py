@@ -91,16 +91,20 @@ class Peer(NamedTuple):
 
 
 def summary(found: Mapping[str, Any]) -> Summary:
-    """What a study keeps of a job, from results under the names of `measure`; NumPy's or JAX's."""
+    """What a study keeps of a job, from results under the names of `measure`, of any library."""
     if "lyapunov_exponent" in found:
         all_of_them = found["lyapunov_exponent"]
-        largest = all_of_them[:, 0]
-        means = {"exponents": all_of_them.mean(axis=0)}
-        return {"rate": largest.mean(), "rate_sd": largest.std(ddof=1), **means}
+        return law(all_of_them[:, 0]) | {"exponents": all_of_them.mean(axis=0)}
     log = found["log_gradient" if "log_gradient" in found else "log_jacobian_norm"]
-    rate = (log[:, -1] - log[:, 0]) / (log.shape[1] - 1)
     means = {name: found[name].mean() for name in NORMS if name in found}
-    return {"rate": rate.mean(), "rate_sd": rate.std(ddof=1), "log": log.mean(axis=0), **means}
+    rate = (log[:, -1] - log[:, 0]) / (log.shape[1] - 1)
+    return law(rate) | {"log": log.mean(axis=0), **means}
+
+
+def law(rate: Any) -> Summary:
+    """Mean and standard deviation over networks, by what arrays of all libraries can do."""
+    mean = rate.mean()
+    return {"rate": mean, "rate_sd": (((rate - mean) ** 2).sum() / (len(rate) - 1)) ** 0.5}
 
 
 def arrays(ensemble: xr.Dataset) -> Arrays:

@@ -1,7 +1,12 @@
-"""Hand-batched PyTorch: groups of networks as large as the cache holds, step by step."""
+"""PyTorch, hand-batched: groups of networks as large as the cache holds, step by step.
+
+On a GPU (`gpu`) all networks at once, and as a user writes it, too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -39,6 +44,23 @@ def bptt(W: Any, U: Any, x: Any, h: Any, v: Any) -> tuple[dict[str, Any], Any, A
     return found, largest, dW, dU
 
 
+def naive(W: Any, U: Any, x: Any, h: Any, v: Any) -> tuple[dict[str, Any], Any, Any, Any]:
+    """vmap and grad of a loss; dL/dnet by a perturbation of every step. Nothing is rescaled."""
+
+    def loss(W: Any, U: Any, perturbation: Any, x: Any, h: Any, v: Any) -> Any:
+        for step, p in zip(x, perturbation, strict=True):
+            h = torch.tanh(W @ h + U @ step + p)
+        return v @ h
+
+    gradient = torch.func.vmap(torch.func.grad(loss, argnums=(0, 1, 2)))
+    dW, dU, delta = gradient(W, U, torch.zeros_like(x), x, h, v)
+    log = torch.linalg.vector_norm(delta, dim=2).log().flip(1)
+    found = {"log_gradient": log - log[:, :1]}
+    for name, d in zip(NORMS, (dW, dU), strict=True):
+        found[name] = torch.linalg.matrix_norm(d).log()
+    return found, torch.zeros_like(log[:, 0]), dW, dU
+
+
 def draw(generator: torch.Generator, N: int, n: int, T: int, dtype: Any) -> Arrays:
     """Arrays of `bptt`."""
 
@@ -50,13 +72,17 @@ def draw(generator: torch.Generator, N: int, n: int, T: int, dtype: Any) -> Arra
     return W, U, x, h, v / torch.linalg.vector_norm(v, dim=1, keepdim=True)
 
 
-@torch.inference_mode()
-def compute(arrays: Arrays) -> dict[str, Any]:
-    W, U, *rest = (torch.from_numpy(a) for a in arrays)
-    found, scale, dW, dU = bptt(W, U, *(a[:, 0] for a in rest))
-    back = scale.exp()[:, None, None]
-    found |= {"grad_W": back * dW, "grad_U": back * dU}
-    return {name: a.numpy() for name, a in found.items()}
+Method = Callable[..., tuple[dict[str, Any], Any, Any, Any]]
+
+
+def on(device: str, method: Method, arrays: Arrays) -> dict[str, Any]:
+    """Results of a method under the names of `Peer.compute`."""
+    with torch.no_grad():
+        W, U, *rest = (torch.from_numpy(a).to(device) for a in arrays)
+        found, scale, dW, dU = method(W, U, *(a[:, 0] for a in rest))
+        back = scale.exp()[:, None, None]
+        found |= {"grad_W": back * dW, "grad_U": back * dU}
+        return {name: a.cpu().numpy() for name, a in found.items()}
 
 
 def peers(job: Job) -> dict[str, Peer]:
@@ -73,4 +99,19 @@ def peers(job: Job) -> dict[str, Peer]:
         found = [bptt(*arrays)[0] for arrays in drawn]
         return summary({k: torch.cat([part[k] for part in found]).numpy() for k in found[0]})
 
-    return {"PyTorch": Peer(compute, run)}
+    return {"PyTorch": Peer(partial(on, "cpu", bptt), run)}
+
+
+def gpu(job: Job, device: str = "cuda") -> dict[str, Peer]:
+    """This library's peers on a GPU: all networks together."""
+
+    def peer(method: Method) -> Peer:
+        def run(seed: int) -> Summary:
+            with torch.no_grad(), torch.device(device):
+                generator = torch.Generator(device).manual_seed(seed)
+                drawn = draw(generator, job.N, job.n, job.T, getattr(torch, job.precision))
+                return {k: a.cpu().numpy() for k, a in summary(method(*drawn)[0]).items()}
+
+        return Peer(partial(on, device, method), run)
+
+    return {"PyTorch expert": peer(bptt), "PyTorch naive": peer(naive)}

@@ -7,14 +7,13 @@ once at a tiny size, so that it cannot rot.
 from __future__ import annotations
 
 import csv
-import math
 from functools import partial
 
 import numpy as np
 import pytest
 from benchmarks import limit, ours
-from benchmarks.equality import assert_equal
-from benchmarks.jobs import JOBS, Job, Summary
+from benchmarks.equality import assert_equal, assert_same_law
+from benchmarks.jobs import JOBS, Job
 from benchmarks.peers import peers
 from benchmarks.table import Row, comma_separated, markdown
 from benchmarks.turns import ROUNDS, Turns
@@ -57,12 +56,3 @@ def row_of(job: Job, turns: Turns, ours_seconds: float) -> Row:
     seconds = {name: turns.median(name) for name in turns.contestants if name not in rates}
     least = limit.seconds(job, **rates)
     return Row(job, {"ours": ours_seconds, **seconds}, **rates, limit=least)
-
-
-def assert_same_law(job: Job, one: Summary, other: Summary) -> None:
-    """Different random numbers of one law: means within four standard errors of each other."""
-    if not np.isfinite(other["rate"]):
-        assert job.precision == "float32"  # unscaled gradients leave it
-        return
-    error = math.hypot(one["rate_sd"], other["rate_sd"]) / math.sqrt(job.N)
-    assert abs(one["rate"] - other["rate"]) <= 4 * error
