@@ -13,7 +13,7 @@ def test_the_table_of_a_tiny_job(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ours, whoever else is installed, and the shares of the limits."""
     job = replace(gpu.JOBS[0].tiny(), n=4, N=3, T=4)
     limits = Limits(1e9, 1e9, 1e9)
-    found = gpu.table([job], limits, rounds=1).splitlines()
+    found = gpu.table([job], limits).splitlines()
     cells = [cell.strip() for cell in found[2].strip("| ").split(" | ")]
     assert cells[0] == job.name
     assert len(cells) == len(gpu.HEADINGS)
