@@ -147,6 +147,7 @@ def _adjoint(s: Sizes) -> Fields:
         "delta": Field((s.R, s.B * s.n)),
         "square": Field((s.window,), True),
         "exponent": Field((s.window,), True, dtype=EXPONENT),
+        "extremes": Field((2,), True),
     }
 
 

@@ -24,14 +24,14 @@ bad_input : NaN or infinity among the given weights, states or inputs.
 
 def status_of(run: Run, results: Arrays) -> Array:
     """Status code of every network of a chunk, from its sweeps and its results."""
-    tape, square = run.arrays.tape, run.arrays.adjoint.square
+    tape, extremes = run.arrays.tape, run.arrays.adjoint.extremes
     overflow = ~_finite(tape.end)
     if run.setting.wiring.norm and CELLS[run.spec.cell].gated:  # see `kernels.bodies.forward`
         overflow |= tape.largest_exponent[:, 0] > FORMATS[run.spec.precision]["SCALE_LIMIT"]
     dead = np.zeros(run.count, bool)
-    if square.size > 0:
-        overflow |= ~np.isfinite(square.max(axis=1))  # of NaN and numbers, NaN
-        dead = square.min(axis=1) == 0
+    if extremes.size > 0:  # of the squared norms at all lags
+        overflow |= ~np.isfinite(extremes[:, 1])
+        dead = extremes[:, 0] == 0
     if "log_jacobian_norm" in results:
         overflow |= ~(results["log_jacobian_norm"] < np.inf).all(axis=(1, 2))
     if "lyapunov_exponent" in results:

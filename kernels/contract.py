@@ -163,6 +163,7 @@ class Adjoint(NamedTuple):
     delta: Array  # (R, B n): work space
     square: Array  # (lag,): |dL/dnet|^2 = square * 4**exponent
     exponent: Array  # (lag,), int32; dL/dnet = tape.net * 2**exponent
+    extremes: Array  # (2,): the smallest and the largest square; NaN if one is
 
 
 class WeightGradient(NamedTuple):

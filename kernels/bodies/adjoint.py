@@ -12,6 +12,8 @@ overflows; powers of two make the rescaling exact.
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..collective import fill, normalise, scale, square_norm
 from ..math import power_of_two
 from ..norms import project
@@ -36,6 +38,7 @@ def adjoint(setting, network):
     W = hold(ensemble.W)
     last = W.shape[0] - 1
     exponent = 0
+    least, most = real(np.inf), real(0.0)
     for lag in range(steps - setting.burn_in):
         t = steps - 1 - lag
         if lag < ensemble.readout_gradient.shape[0]:
@@ -52,8 +55,20 @@ def adjoint(setting, network):
         square, shift = safe_square_norm(net, wiring.input_row)
         sweep.square[lag] = square
         sweep.exponent[lag] = exponent + shift
+        least, most = smaller(square, least), larger(square, most)
         cotangent, previous = previous, cotangent
         exponent += normalise(cotangent)
+    sweep.extremes[0], sweep.extremes[1] = least, most
+
+
+def smaller(x, y):
+    """The smaller one of two numbers; NaN if either is."""
+    return x if x <= y or x != x else y
+
+
+def larger(x, y):
+    """The larger one of two numbers; NaN if either is."""
+    return x if x >= y or x != x else y
 
 
 def pull_to_sources(t, W, delta, previous):
