@@ -13,17 +13,20 @@ from .eigenvalue import check_normalization
 from .errors import InputError, Shown, one_line
 from .layout import Wanted
 from .measure import measure, measure_block, sample, single_threaded_blas
-from .plan import available_cores, operations
+from .plan import Plan, available_cores, operations
 from .products import axis_lengths, product_variables
 from .spec import NetworkSpec
 from .status import STATUS
-from .variable import Variable
+from .variable import OnDevice, Results, Variable
 
 __all__ = [
     "STATUS",
     "Array",
     "InputError",
     "NetworkSpec",
+    "OnDevice",
+    "Plan",
+    "Results",
     "Shown",
     "Variable",
     "Wanted",

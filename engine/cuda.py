@@ -17,11 +17,12 @@ from ..kernels.contract import Array, Chunk, Setting
 from ..kernels.targets.cuda_room import KEPT_FROM
 from ..kernels.targets.cuda_views import SIMULATED
 from .device import PARTS, results_of
-from .device_memory import DeviceMemory, lanes_for, memory_errors
+from .device_memory import DeviceMemory, lanes_for
+from .device_results import DeviceResult
 from .ensemble import Source, Window
 from .errors import InputError, Shown
-from .layout import Fields, Sizes, Wanted, layout
-from .plan import Plan, chunk_bytes
+from .layout import LONG, Fields, Sizes, Wanted, layout
+from .plan import GROUP, Plan, chunk_bytes
 from .spec import NetworkSpec
 
 WORKERS = 1 if SIMULATED else 2
@@ -57,13 +58,12 @@ class Gpu:
         Raises
         ------
         MemoryError
-            If a single network does not fit.
+            If a single network does not fit; or all of them, where results stay on the device.
         """
         try:
-            with memory_errors():
-                return self._run(source, first, count, wanted, setting)
+            return self._run(source, first, count, wanted, setting)
         except MemoryError:
-            if count == 1:
+            if count == 1 or wanted.on_device:
                 raise
         half = count // 2
         halves = (first, half), (first + half, count - half)
@@ -98,7 +98,8 @@ class Gpu:
             allowed = f"at most {self.budget / 2**30:.1f} GiB on the device"
             raise InputError("hidden_size and steps", Shown(size), allowed)
         left = self.budget - shared * self.places(shared)
-        return Plan(min(workers or WORKERS, WORKERS), int(max(1, min(left // each, LARGEST_CHUNK))))
+        chunk = int(max(1, min(left // each, LARGEST_CHUNK)))
+        return Plan(min(workers or WORKERS, WORKERS), chunk, GROUP if wanted.on_device else 1)
 
     def places(self, shared: int) -> int:
         """Networks that run at a time: what they use one after the other is half the budget."""
@@ -128,10 +129,16 @@ class Gpu:
     ) -> Chunk:
         """What every network keeps, in memory; and the ensemble where it is looked at again."""
         memory = self.memory
+
+        def found_of(part: str, name: str, array: Any) -> Any:
+            if wanted.on_device and name in LONG.get(part, ()) and array.size > 0:
+                return DeviceResult.of(memory, f"{part}.{name}", array)
+            return memory.fetch(array) if parts[part][name].each else _absent(array)
+
         found = {
             part: PARTS[part](
                 **{
-                    name: memory.fetch(array) if parts[part][name].each else _absent(array)
+                    name: found_of(part, name, array)
                     for name, array in getattr(chunk, field)._asdict().items()
                 }
             )

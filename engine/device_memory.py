@@ -54,7 +54,9 @@ class DeviceMemory(threading.local):
         array = self._taken.get(name)
         if array is None or array.shape != shape or array.dtype != dtype:
             array = self._taken[name] = None  # its memory is free before more is asked for
-            array = self._taken[name] = cuda.device_array(shape, dtype, stream=self.stream)
+            with memory_errors():
+                array = cuda.device_array(shape, dtype, stream=self.stream)
+            self._taken[name] = array
         return array
 
     def random(self, name: str, shape: tuple[int, ...], precision: str, law: Law) -> Any:
@@ -108,7 +110,7 @@ class DeviceMemory(threading.local):
         self, kernel: Any, blocks: tuple[int, ...], lanes: int, shared: int, *arguments: Any
     ) -> None:
         """Run a kernel after all that was asked of this thread's stream before."""
-        with _launching:
+        with _launching, memory_errors():
             kernel[blocks, lanes, self.stream, shared](*map(visible, arguments))
 
     def fetch(self, array: Any) -> Array:

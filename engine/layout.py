@@ -40,12 +40,15 @@ class Wanted:
         The weight gradients themselves, where weights are fresh at every step all of their terms.
     exponents : int, optional
         Leading Lyapunov exponents of every sequence; None: all.
+    on_device : bool
+        The results in `LONG` stay where a device has them: statistics of them are wanted.
     """
 
     products: tuple[str, ...]
     states: bool = False
     gradients: bool = False
     exponents: int | None = None
+    on_device: bool = False
 
     @classmethod
     def of(
@@ -54,9 +57,11 @@ class Wanted:
         keep: Sequence[str] = (),
         clip: bool = False,
         exponents: int | None = None,
+        on_device: bool = False,
     ) -> Wanted:
-        """What the arguments of `measure` ask for."""
-        return cls(tuple(products), "states" in keep, "gradients" in keep or clip, exponents)
+        """What the arguments of `measure_block` ask for."""
+        gradients = "gradients" in keep or clip
+        return cls(tuple(products), "states" in keep, gradients, exponents, on_device)
 
     @property
     def sweeps(self) -> frozenset[str]:
@@ -69,6 +74,13 @@ class Wanted:
         """Whether those of every network are wanted after its sweeps."""
         return "eigenvalue" in self.products
 
+
+LONG = {
+    "adjoint": ("square", "exponent"),
+    "gradient": ("square", "exponent"),
+    "visited": ("variance", "exponent"),
+}
+"""Results of a network that have a number, and its exponent, for every lag or step."""
 
 EXPONENT = "int32"
 

@@ -34,7 +34,7 @@ from .plan import Plan, check_count, ensemble_bytes
 from .products import PRODUCTS, result_bytes
 from .spec import NetworkSpec, check_integer
 from .status import status_of
-from .variable import Arrays
+from .variable import Arrays, Results
 
 
 def measure(
@@ -141,7 +141,7 @@ def measure(
     check_count(count, result_bytes(source, variables, len(clips), exponents))
     blocks = plan.ranges(0, count)
 
-    def run(block: tuple[int, int]) -> Arrays:
+    def run(block: tuple[int, int]) -> Results:
         return measure_block(source, *block, products, keep, clip, exponents, device)
 
     with single_threaded_blas("jacobian" in products):
@@ -191,11 +191,15 @@ def measure_block(
     clip: ClipArgument = None,
     exponents: int | None = None,
     device: str = "cpu",
-) -> Arrays:
-    """Results of a few networks, computed in the calling thread."""
-    wanted = Wanted.of(products, keep, bool(clip), exponents)
+    on_device: bool = False,
+) -> Results:
+    """Results of a few networks, computed in the calling thread.
+
+    `on_device`: long ones may stay on the device, as `OnDevice`, until the thread's next block.
+    """
+    wanted = Wanted.of(products, keep, bool(clip), exponents, on_device)
     run = Run.of(source, first, count, wanted, device_of(device))
-    results: Arrays = {}
+    results: Results = {}
     for name in products:
         results |= PRODUCTS[name].measure(run)
     if clip:
@@ -220,7 +224,7 @@ def single_threaded_blas(compiled: bool = True) -> Any:
 
 
 def _map(
-    run: Callable[[tuple[int, int]], Arrays],
+    run: Callable[[tuple[int, int]], Results],
     blocks: list[tuple[int, int]],
     plan: Plan,
     progress: bool,

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..kernels.cells import CELLS
-from ..kernels.contract import Array
 from ..kernels.library import log_norms_kernel
 from .chunk import Run
 from .clip import VARIABLES as CLIP_VARIABLES
@@ -24,45 +23,57 @@ from .ensemble import Source
 from .layout import Sizes, block_count
 from .spectrum import VARIABLES as SPECTRUM_VARIABLES
 from .spectrum import lyapunov
-from .variable import Arrays, Variable
+from .variable import Arrays, OnDevice, Results, Variable
 
 
-def log_norm(square: Array, exponent: Array) -> Array:
-    """Ln of sqrt(square * 4^exponent), in float64; -inf for zero."""
+def log_norm(square: Any, exponent: Any, relative: bool = False) -> Any:
+    """Ln of sqrt(square * 4^exponent), in float64; -inf for zero. Where the squares are.
+
+    `relative`: to the first of (network, lag).
+    """
+    if isinstance(square, OnDevice):
+        return square.log_norms(exponent, relative)
     out = np.empty(square.shape)
     log_norms_kernel()(square.reshape(-1), exponent.reshape(-1), out.reshape(-1))
+    if relative:
+        with np.errstate(invalid="ignore"):  # a gradient that is zero throughout: status says so
+            out -= out[:, :1].copy()
     return out
 
 
-def trajectory(run: Run) -> Arrays:
+def state_variance(variance: Any, exponent: Any) -> Any:
+    """Mean over sequences of variance * 4^exponent, (network, step, ...). Where the numbers are."""
+    if isinstance(variance, OnDevice):
+        return variance.mean_variances(exponent)
+    with np.errstate(over="ignore"):  # the variance itself may exceed float64: inf then
+        found = np.ldexp(variance.astype(np.float64), 2 * exponent[..., None])
+        return found.mean(axis=2)
+
+
+def trajectory(run: Run) -> Results:
     """Activation derivatives at the visited states, and the variance of the state."""
     visited = run.arrays.visited
-    with np.errstate(over="ignore"):  # the variance itself may exceed float64: inf then
-        variance = np.ldexp(visited.variance.astype(np.float64), 2 * visited.exponent[..., None])
-        variance = variance.mean(axis=2)
     mean, mean_square, largest = visited.derivative.astype(np.float64).T
     return {
         "mean_derivative": mean,
         "mean_square_derivative": mean_square,
         "max_derivative": largest,
-        "activation_variance": variance,
+        "activation_variance": state_variance(visited.variance, visited.exponent),
     }
 
 
-def gradient(run: Run) -> Arrays:
+def gradient(run: Run) -> Results:
     """Norm of the gradient against lag, its rate and its horizon."""
-    sweep = run.arrays.adjoint
-    log = log_norm(sweep.square, sweep.exponent)
-    with np.errstate(invalid="ignore"):  # a gradient that is zero throughout: status says so
-        log -= log[:, :1].copy()
-        skipped = run.window.burn_in
+    sweep, skipped = run.arrays.adjoint, run.window.burn_in
+    log = log_norm(sweep.square, sweep.exponent, relative=True)
+    with np.errstate(invalid="ignore"):
         rate = (log[:, -1] - log[:, skipped]) / (run.window.steps - 1 - skipped)
     with np.errstate(divide="ignore"):
         horizon = np.where(rate < 0, -1 / rate, np.where(rate >= 0, np.inf, np.nan))
     return {"log_gradient": log, "rate": rate, "horizon": horizon}
 
 
-def weights(run: Run) -> Arrays:
+def weights(run: Run) -> Results:
     """Norms of the BPTT gradient and of its terms."""
     result = run.arrays.gradient
     terms = log_norm(result.square, result.exponent)
@@ -70,7 +81,7 @@ def weights(run: Run) -> Arrays:
         total = log_norm(result.sum_square, result.sum_exponent)
     else:  # gradients of different weights: the square norms add
         with np.errstate(invalid="ignore"):  # NaN: a bad network, which its status tells
-            total = 0.5 * np.logaddexp.reduce(2 * terms, axis=2)
+            total = 0.5 * np.logaddexp.reduce(2 * np.asarray(terms), axis=2)
     return {
         "log_grad_W": total[:, 0],
         "log_grad_U": total[:, 1],
@@ -97,7 +108,7 @@ def jacobian(run: Run) -> Arrays:
 class Product(NamedTuple):
     """A function that measures, and the variables that it returns."""
 
-    measure: Callable[[Run], Arrays]
+    measure: Callable[[Run], Results]
     variables: dict[str, Variable]
 
 

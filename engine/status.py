@@ -8,7 +8,7 @@ from ..kernels.cells import CELLS
 from ..kernels.contract import Array
 from ..kernels.precision import FORMATS
 from .chunk import Run
-from .variable import Arrays
+from .variable import Results
 
 STATUS = {"ok": 0, "overflow": 1, "dead": 2, "bad_input": 3}
 """Codes of the variable ``status``.
@@ -22,7 +22,7 @@ bad_input : NaN or infinity among the given weights, states or inputs.
 """
 
 
-def status_of(run: Run, results: Arrays) -> Array:
+def status_of(run: Run, results: Results) -> Array:
     """Status code of every network of a chunk, from its sweeps and its results."""
     tape, extremes = run.arrays.tape, run.arrays.adjoint.extremes
     overflow = ~_finite(tape.end)

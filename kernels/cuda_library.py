@@ -16,7 +16,7 @@ from .precision import FORMATS
 from .random import TILE
 from .specialise import Caller, specialise
 from .targets import cuda as target
-from .targets import cuda_arrays
+from .targets import cuda_arrays, cuda_statistics
 from .targets.cuda_views import SIMULATED
 
 INLINED = ("hold",)
@@ -108,3 +108,10 @@ def prepare_kernel(name: str, precision: str) -> Any:
     """``transpose`` or ``to_unit_length`` of `cuda_arrays`."""
     function = getattr(cuda_arrays, name)
     return specialise(function, f"cuda_{precision}", compiler=for_cuda, **BINDINGS[precision])
+
+
+@cache
+def statistics_kernel(name: str) -> Any:
+    """A kernel of `cuda_statistics`, for results of either precision."""
+    function = getattr(cuda_statistics, name)
+    return specialise(function, "cuda_statistics", compiler=for_cuda, **BINDINGS["float64"])

@@ -19,15 +19,19 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[Any]
 
 
-class Accumulator(Protocol):
+class Mergeable(Protocol):
+    """What can be had of several sets of networks together."""
+
+    def merge(self, other: Self) -> Self:
+        """Combine two disjoint sets of networks; neither operand changes."""
+
+
+class Accumulator(Mergeable, Protocol):
     """What every mergeable statistic offers."""
 
     @classmethod
     def of(cls, values: ArrayLike) -> Self:
         """Accumulate one chunk, networks along axis 0; zero networks are allowed."""
-
-    def merge(self, other: Self) -> Self:
-        """Combine two disjoint sets of networks; neither operand changes."""
 
     def arrays(self) -> dict[str, Array]:
         """Give the state as named numeric arrays, ready to be stored."""
@@ -37,11 +41,11 @@ class Accumulator(Protocol):
         """Rebuild an accumulator from what `arrays` gave."""
 
 
-AccumulatorT = TypeVar("AccumulatorT", bound=Accumulator)
+MergeableT = TypeVar("MergeableT", bound=Mergeable)
 
 
-def merge_all(parts: Iterable[AccumulatorT]) -> AccumulatorT:
-    """Merge one or more accumulators from left to right, the order that fixes every bit.
+def merge_all(parts: Iterable[MergeableT]) -> MergeableT:
+    """Merge one or more statistics from left to right, the order that fixes every bit.
 
     Raises
     ------
@@ -83,9 +87,14 @@ def checked(values: ArrayLike) -> Array:
     data = np.asarray(values, dtype=np.float64, order="C")
     if data.ndim < 1:
         raise ValueError("values need a network axis, got a scalar")
-    if np.isnan(data).any():
-        raise ValueError("values contain NaN: leave networks of bad status out first")
+    refuse_nan(bool(np.isnan(data).any()))
     return data
+
+
+def refuse_nan(found: bool) -> None:
+    """Statistics with NaN in them would say nothing of the others; ValueError."""
+    if found:
+        raise ValueError("values contain NaN: leave networks of bad status out first")
 
 
 def require_same_shape(left: Array, right: Array) -> None:

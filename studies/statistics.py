@@ -8,7 +8,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .accumulator import Array, StoredArrays, checked, require_same_shape
+from ..engine import OnDevice
+from .accumulator import Array, StoredArrays, checked, refuse_nan, require_same_shape
 from .intervals import kurtosis_sd_interval, student_interval
 
 
@@ -37,8 +38,12 @@ class Moments(StoredArrays):
     fourths: Array
 
     @classmethod
-    def of(cls, values: ArrayLike) -> Self:
+    def of(cls, values: ArrayLike | OnDevice) -> Self:
         """Accumulate values (network, ...); ValueError if one is NaN."""
+        if isinstance(values, OnDevice) and values.shape[0]:
+            counted, *sums = values.moments()
+            refuse_nan((counted < values.shape[0]).any())
+            return cls(np.asarray(values.shape[0]), *sums)
         data = checked(values)
         count = np.asarray(len(data))
         if not count:
@@ -153,9 +158,13 @@ class LogMean(StoredArrays):
     total: Array
 
     @classmethod
-    def of(cls, values: ArrayLike) -> Self:
-        """Accumulate logarithms (network, ...); ValueError if one is NaN."""
-        data = checked(values)
+    def of(cls, values: ArrayLike | OnDevice, power: float = 1.0) -> Self:
+        """Accumulate logarithms power * values (network, ...); ValueError if one is NaN."""
+        if isinstance(values, OnDevice) and values.shape[0]:
+            counted, peak, total = values.log_sum(power)
+            refuse_nan((counted < values.shape[0]).any())
+            return cls(np.asarray(values.shape[0]), peak, total)
+        data = power * checked(values)
         peak = data.max(axis=0, initial=-np.inf)
         # Infinite peaks have no finite scale: their terms are 0 or inf as they stand.
         scale = np.where(np.isfinite(peak), peak, 0.0)

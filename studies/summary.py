@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..engine import STATUS, Array, Variable
+from ..engine import STATUS, Array, OnDevice, Results, Variable
 from .intervals import wilson_interval
 from .sketch import Sketch
 from .statistics import LogMean, Moments
@@ -49,20 +49,20 @@ class Summary:
     @classmethod
     def of(
         cls,
-        arrays: Mapping[str, Array],
+        arrays: Mapping[str, Array | OnDevice],
         derive: Derive = nothing_derived,
         kept: Iterable[str] | None = None,
     ) -> Summary:
-        """Summarise networks from arrays with the network axis first.
+        """Summarise networks from arrays with the network axis first, wherever they are.
 
         `derive` returns further arrays; it sees all of those of networks whose status is 0. `kept`
         names the measured ones that are summarised themselves; None: all.
         """
-        status = arrays["status"]
+        status = np.asarray(arrays["status"])
         good = status == STATUS["ok"]
         measured = {name: values[good] for name, values in arrays.items() if name != "status"}
         parts = {
-            (name, kind): _KINDS[kind].of(2 * values if kind == "annealed" else values)
+            (name, kind): _accumulated(kind, values)
             for name, values in summarised(measured, derive, kept).items()
             for kind in kinds(name, values.ndim)
         }
@@ -135,12 +135,35 @@ class Summary:
         return {name: np.asarray(value) for name, value in found.items()}
 
 
+class InMemory(Mapping[str, Array]):
+    """Variables by name, as arrays: what is on a device is fetched when it is read."""
+
+    def __init__(self, variables: Mapping[str, Array | OnDevice]) -> None:
+        self._variables = dict(variables)
+
+    def __getitem__(self, name: str) -> Array:
+        found = self._variables[name] = np.asarray(self._variables[name])
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+
 def summarised(
-    measured: Mapping[str, Array], derive: Derive, kept: Iterable[str] | None
-) -> dict[str, Array]:
+    measured: Mapping[str, Array | OnDevice], derive: Derive, kept: Iterable[str] | None
+) -> Results:
     """The variables whose statistics are kept, of networks whose status is 0; see `Summary.of`."""
     chosen = measured if kept is None else {name: measured[name] for name in kept}
-    return {**chosen, **derive(measured)}
+    return {**chosen, **derive(InMemory(measured))}
+
+
+def _accumulated(kind: str, values: Array | OnDevice) -> Moments | Sketch | LogMean:
+    if kind == "annealed":
+        return LogMean.of(values, power=2.0)
+    return _KINDS[kind].of(values)  # type: ignore[arg-type]
 
 
 def kinds(name: str, ndim: int) -> list[str]:
@@ -153,7 +176,7 @@ def kinds(name: str, ndim: int) -> list[str]:
     return [kind for kind, kept in found.items() if kept]
 
 
-def _gone(arrays: Mapping[str, Array], good: Array, count: Array) -> Array:
+def _gone(arrays: Mapping[str, Array | OnDevice], good: Array, count: Array) -> Array:
     if "log_gradient" not in arrays:
         return np.zeros(2, np.int64)
     final = arrays["log_gradient"][good][:, -1]

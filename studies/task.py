@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -17,6 +17,8 @@ from .. import engine
 from ..engine import (
     Array,
     NetworkSpec,
+    Plan,
+    Results,
     Wanted,
     axis_lengths,
     computed_by,
@@ -29,6 +31,7 @@ from ..engine import (
 )
 from ..engine.clip import checked_clips
 from . import accumulator, sketch, statistics, summary
+from .accumulator import merge_all
 from .store import cell_key
 from .study import Derive
 from .summary import Summary, summarised
@@ -86,7 +89,12 @@ class Measurement:
     @property
     def wanted(self) -> Wanted:
         """What is asked of every network."""
-        return Wanted.of(self.products, clip=bool(self.clip), exponents=self.exponents)
+        return Wanted.of(
+            self.products,
+            clip=bool(self.clip),
+            exponents=self.exponents,
+            on_device=self.device != "cpu",
+        )
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
@@ -169,28 +177,48 @@ class Task:
         wanted = self.measurement
         if code_digest(wanted.derive) != self.code:
             raise RuntimeError("a worker runs another version of gradhorizon or its dependencies")
-        parts = self._measured()
-        arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return Summary.of(arrays, wanted.derive, wanted.kept)
-
-    def _measured(self) -> list[dict[str, Array]]:
-        """Results of the networks chunk by chunk; of smaller ones where memory does not do."""
-        wanted, source = self.measurement, self.measurement.source()
-        plan = device_of(wanted.device).plan(wanted.spec, source.window, wanted.wanted, 1)
-        options: dict[str, Any] = {"clip": wanted.clip, "exponents": wanted.exponents}
-        options["device"] = wanted.device
+        plan = device_of(wanted.device).plan(wanted.spec, wanted.source().window, wanted.wanted, 1)
+        summary_of = self._group_by_group if wanted.wanted.on_device else self._at_once
         while True:
             try:
-                return [
-                    measure_block(source, first, count, wanted.products, **options)
-                    for first, count in plan.ranges(self.first, self.first + self.count)
-                ]
+                return summary_of(plan)
             except MemoryError:
                 if plan.chunk == 1:
                     raise
                 plan = replace(plan, chunk=plan.chunk // 2)
                 told = f"out of memory: {plan.chunk} networks at a time now"
                 print(f"gradhorizon: {told}", file=sys.stderr)
+
+    def _at_once(self, plan: Plan) -> Summary:
+        """Statistics of the results of all chunks."""
+        parts = list(self._measured(plan))
+        return self._summary({k: np.concatenate([part[k] for part in parts]) for k in parts[0]})
+
+    def _group_by_group(self, plan: Plan) -> Summary:
+        """Statistics of each chunk while its results are on the device, by groups of networks."""
+        return merge_all(
+            self._summary({name: values[k : k + plan.group] for name, values in part.items()})
+            for part in self._measured(plan)
+            for k in range(0, len(part["status"]), plan.group)
+        )
+
+    def _measured(self, plan: Plan) -> Iterator[Results]:
+        """Results of the networks chunk by chunk."""
+        wanted, source = self.measurement, self.measurement.source()
+        for first, count in plan.ranges(self.first, self.first + self.count):
+            yield measure_block(
+                source,
+                first,
+                count,
+                wanted.products,
+                clip=wanted.clip,
+                exponents=wanted.exponents,
+                device=wanted.device,
+                on_device=wanted.wanted.on_device,
+            )
+
+    def _summary(self, results: Results) -> Summary:
+        return Summary.of(results, self.measurement.derive, self.measurement.kept)
 
 
 @cache
