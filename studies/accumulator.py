@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import reduce
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:  # whoever reads stored statistics needs no engine
+    from ..engine import OnDevice
 
 Array = NDArray[Any]
 
@@ -89,6 +92,11 @@ def checked(values: ArrayLike) -> Array:
         raise ValueError("values need a network axis, got a scalar")
     refuse_nan(bool(np.isnan(data).any()))
     return data
+
+
+def stays_on_device(values: Any) -> TypeGuard[OnDevice]:
+    """Whether sums over networks are made where the values are; if there are any networks."""
+    return hasattr(values, "log_sum") and bool(values.shape[0] > 0)
 
 
 def refuse_nan(found: bool) -> None:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..engine import OnDevice
-from .accumulator import Array, StoredArrays, checked, refuse_nan, require_same_shape
+from .accumulator import (
+    Array,
+    StoredArrays,
+    checked,
+    refuse_nan,
+    require_same_shape,
+    stays_on_device,
+)
 from .intervals import kurtosis_sd_interval, student_interval
+
+if TYPE_CHECKING:
+    from ..engine import OnDevice
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +49,7 @@ class Moments(StoredArrays):
     @classmethod
     def of(cls, values: ArrayLike | OnDevice) -> Self:
         """Accumulate values (network, ...); ValueError if one is NaN."""
-        if isinstance(values, OnDevice) and values.shape[0]:
+        if stays_on_device(values):
             counted, *sums = values.moments()
             refuse_nan((counted < values.shape[0]).any())
             return cls(np.asarray(values.shape[0]), *sums)
@@ -160,7 +169,7 @@ class LogMean(StoredArrays):
     @classmethod
     def of(cls, values: ArrayLike | OnDevice, power: float = 1.0) -> Self:
         """Accumulate logarithms power * values (network, ...); ValueError if one is NaN."""
-        if isinstance(values, OnDevice) and values.shape[0]:
+        if stays_on_device(values):
             counted, peak, total = values.log_sum(power)
             refuse_nan((counted < values.shape[0]).any())
             return cls(np.asarray(values.shape[0]), peak, total)

@@ -115,6 +115,35 @@ def test_kernels_that_draw_compile(precision: str, capability: tuple[int, int]) 
         assert (".f64" in code) == (precision == "float64")
 
 
+@pytest.mark.usefixtures("_compiles_for")
+@pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
+def test_statistics_compile(capability: tuple[int, int]) -> None:
+    """Statistics over networks, of results in either precision: all in registers."""
+    from numba import cuda
+
+    from gradhorizon.kernels import cuda_library
+
+    single, double = types.float32, types.float64
+    size, integer, mask = types.intp, types.int32, types.uint8[::1]
+    chosen = double[:, ::1], size, mask, double, size, double[:, ::1]
+    kernels = [
+        ("gather", (double[:, ::1], size, double[:, ::1])),
+        ("gather", (integer[:, ::1], size, integer[:, ::1])),
+        ("moments", chosen),
+        ("log_sum", chosen),
+    ]
+    for real in (single, double):
+        squares = real[:, ::1], integer[:, ::1], types.boolean, double[:, ::1]
+        variances = real[:, :, ::1], integer[:, ::1], double[:, ::1]
+        kernels += [("log_norms", squares), ("mean_variances", variances)]
+    for name, kinds in kernels:
+        kernel = cuda_library.statistics_kernel.__wrapped__(name)
+        code, _ = cuda.compile_ptx(kernel.py_func, kinds, cc=capability)
+        assert ".local" not in code
+        used = resources(code, capability)
+        assert used["stack"] == used["spilled"] == 0
+
+
 def resources(code: str, cc: tuple[int, int]) -> dict[str, int]:
     """What the assembler says of a kernel: registers, and bytes that did not fit into them."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
