@@ -7,19 +7,25 @@ limits, JAX as a peer, and some ten minutes.
 from __future__ import annotations
 
 import argparse
+import operator
 import os
 import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
-from gradhorizon.engine import measure
+from gradhorizon.engine import device_of, single_threaded_blas
+from gradhorizon.studies.accumulator import merge_all
+from gradhorizon.studies.segment import Segment
+from gradhorizon.studies.study import nothing_derived
+from gradhorizon.studies.task import Measurement
 
 from .equality import assert_equal, assert_same_law
 from .gpu_limits import Limits, measured_limits
-from .jobs import Job, Peer, Summary
-from .ours import summarised, whole
+from .jobs import NORMS, Job, Peer, Summary
+from .ours import whole
 from .turns import ROUNDS, Turns
 
 SIZES = ((16, 65536), (32, 32768), (64, 16384), (128, 4096), (256, 1024), (512, 256))
@@ -31,17 +37,33 @@ JOBS = [Job(n, N, STEPS, "float32") for n, N in SIZES]
 
 
 def ours(job: Job, seed: int) -> Summary:
-    """Draw, measure, summarise: on the GPU but for the last."""
-    data = measure(
-        job.spec,
-        networks=job.N,
+    """Draw, measure, summarise, as a study does: block by block."""
+    cell = measurement(job, seed)
+    workers = device_of("cuda").plan(job.spec, cell.source().window, cell.wanted).workers
+    tasks = [task for segment in Segment.all(cell, job.N) for task in segment.tasks(0)]
+    with single_threaded_blas(), ThreadPoolExecutor(workers) as executor:
+        found = merge_all(executor.map(operator.call, tasks)).results()
+    assert found["measured_share"] == 1
+    means = {name: found[f"{name}_mean"] for name in ("rate", *NORMS)}
+    return {**means, "rate_sd": found["rate_sd"], "log": found["log_gradient_mean"]}
+
+
+def measurement(job: Job, seed: int) -> Measurement:
+    """The networks of a job as those of a cell of a study."""
+    return Measurement(
+        spec=job.spec,
         steps=job.T,
         seed=seed,
+        inputs="gaussian",
+        inputs_name="gaussian",
         burn_in=0,
         products=job.products,
+        exponents=None,
+        clip={},
+        kept=("rate", "log_gradient", *NORMS),
+        derive=nothing_derived,
         device="cuda",
     )
-    return summarised({name: data[name].values for name in data.data_vars})
 
 
 def peers(job: Job) -> dict[str, Peer]:
