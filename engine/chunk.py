@@ -29,8 +29,9 @@ if TYPE_CHECKING:  # which takes what the sweeps need from here
 class Run:
     """A chunk of networks after its sweeps.
 
-    Of its arrays, those that every network keeps count (see `layout`), and those of the ensemble
-    where they are looked at again. `given` says that the latter came from outside and may hold NaN.
+    Of its arrays, those that every network keeps count (see `layout`; some may be `OnDevice`), and
+    those of the ensemble where they are looked at again. `given` says that the latter came from
+    outside and may hold NaN.
     """
 
     spec: NetworkSpec

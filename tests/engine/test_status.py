@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from gradhorizon.engine import STATUS, NetworkSpec, measure, plan, sample
+from gradhorizon.engine import STATUS, NetworkSpec, Wanted, measure, plan, random_source, sample
+from gradhorizon.engine.chunk import Run
+from gradhorizon.engine.processor import Processor
+from gradhorizon.kernels.bodies.adjoint import larger, smaller
 
 PRODUCTS = ("trajectory", "gradient", "weights", "jacobian")
 EACH = pytest.mark.parametrize("product", PRODUCTS)
@@ -31,6 +34,17 @@ def assert_others_untouched(data: xr.Dataset, clean: xr.Dataset, bad: list[int])
     good = np.flatnonzero(expected == 0)
     for name in data.data_vars:
         np.testing.assert_array_equal(data[name][good], clean[name][good], err_msg=name)
+
+
+def test_extremes_of_the_norms() -> None:
+    """What the status is told by: of all lags; NaN wherever one is, though numbers follow it."""
+    source = random_source(NetworkSpec(hidden_size=5, weight_scale=2.0), 9, 0, "zero", 2, "last")
+    arrays = Run.of(source, 0, 4, Wanted(("gradient",)), Processor()).arrays.adjoint
+    found = np.stack([arrays.square.min(axis=1), arrays.square.max(axis=1)], axis=1)
+    np.testing.assert_array_equal(arrays.extremes, found)
+    for function, expected in ((smaller, 1.0), (larger, 2.0)):
+        assert function(1.0, 2.0) == function(2.0, 1.0) == expected
+        assert np.isnan([function(np.nan, 1.0), function(1.0, np.nan)]).all()
 
 
 @BAD
