@@ -45,6 +45,9 @@ LARGEST_BLOCK = 4096
 ON_GPU = 16
 """Times as much, so that a block keeps all of a GPU at work."""
 
+LARGEST_ON_GPU = 16384
+"""What the GPU takes at a time: while one task makes statistics, another has the GPU."""
+
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
@@ -125,9 +128,9 @@ class Measurement:
         It follows from the specification alone: statistics are merged block by block, in order, so
         that results are the same to the last bit whatever ran where.
         """
-        more = ON_GPU if self.device == "cuda" else 1
+        more, most = (ON_GPU, LARGEST_ON_GPU) if self.device == "cuda" else (1, LARGEST_BLOCK)
         share = more * OPERATIONS / self.operations
-        return int(2 ** np.clip(np.floor(np.log2(share)), 0, np.log2(more * LARGEST_BLOCK)))
+        return int(2 ** np.clip(np.floor(np.log2(share)), 0, np.log2(most)))
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
