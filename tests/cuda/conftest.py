@@ -6,6 +6,7 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,23 @@ def _somewhere(request: pytest.FixtureRequest) -> None:
         pytest.skip("about the simulator: NUMBA_ENABLE_CUDASIM=1")
     if not SIMULATED and not cuda.is_available():
         pytest.skip("no GPU, and not NUMBA_ENABLE_CUDASIM=1")
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Any]:
+    """An interpreter of compiled code in the place of the engine's GPU: the module `ptx.device`."""
+    if SIMULATED:
+        pytest.skip("the simulator compiles nothing")
+    from ptx import device
+
+    with device.installed():
+        yield device
+
+
+@pytest.fixture
+def memory(machine: Any) -> Any:
+    """Of that machine, without arrays."""
+    return machine.MachineMemory()
 
 
 @pytest.fixture(params=["forward", pytest.param("backward", marks=pytest.mark.slow)])
