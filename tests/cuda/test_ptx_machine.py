@@ -124,6 +124,23 @@ def test_lanes_that_wait_for_ever(memory: Any) -> None:
             memory.call(kernel, WARP, np.zeros(WARP))
 
 
+def test_executions_are_counted(memory: Any) -> None:
+    """By every thread, and by every warp that has one at work."""
+
+    def kernel(out: Any, times: int) -> None:
+        i = cuda.threadIdx.x
+        total = out[i]
+        if i < WARP + 5:
+            for _ in range(times):
+                total = cuda.fma(total, total, 1.0)
+        out[i] = total
+
+    _, report = memory.call(kernel, 3 * WARP, np.zeros(3 * WARP), 7)
+    assert report.counts["fma"] == (7 * (WARP + 5), 7 * 2)
+    for name in ("global load", "global store"):
+        assert report.counts[name] == (3 * WARP, 3)
+
+
 def test_an_unknown_instruction_is_an_error(memory: Any) -> None:
     """And is named."""
     from ptx.program import UnknownError

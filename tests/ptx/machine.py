@@ -12,7 +12,6 @@ from .counts import Count, Tally
 from .decode import Decoder
 from .memory import SHARED_MOST, WORD, GlobalMemory
 from .operations import KINDS
-from .program import Program
 from .races import OF_BLOCKS, WARP, Race, Watch
 
 
@@ -35,7 +34,7 @@ class Machine:
 
     Parameters
     ----------
-    program : Program
+    code : Decoder
     memory : GlobalMemory
     lanes : int
         Threads of a block.
@@ -47,18 +46,16 @@ class Machine:
 
     def __init__(
         self,
-        program: Program,
+        code: Decoder,
         memory: GlobalMemory,
         lanes: int,
         shared: int = 0,
         watched: bool = True,
     ) -> None:
-        self.program, self.memory = program, memory
-        self.lanes, self.shared = lanes, shared
-        self._decoded = Decoder(program)
-        self.steps = self._decoded.steps
-        self.watch = Watch(memory.granted.size) if watched else None
-        self.tally = Tally(program)
+        self.code, self.program, self.steps = code, code.program, code.steps
+        self.memory, self.lanes, self.shared = memory, lanes, shared
+        self.watch = Watch(memory.end // WORD) if watched else None
+        self.tally = Tally(code.program)
 
     def run(self, blocks: Sequence[int], arguments: Iterable[Any]) -> Report:
         """Run a grid of blocks, x fastest, with the numbers that a launch hands over."""
@@ -77,7 +74,7 @@ class Machine:
         self.memory.share(self.shared)
         if self.watch:
             self.watch.next_block(self.lanes, SHARED_MOST // WORD)
-        registers, constants = self._decoded.registers, self._decoded.constants
+        registers, constants = self.code.registers, self.code.constants
         values: list[Any] = [None] * (len(registers) + len(constants))
         for place, kind in registers.items():
             values[place] = np.zeros(self.lanes, kind)

@@ -29,7 +29,7 @@ class GlobalMemory:
     address of shared memory counts from the first byte of the block's.
     """
 
-    def __init__(self, size: int = 2**25) -> None:
+    def __init__(self, size: int = 2**24) -> None:
         buffer = np.empty(size + GAP, np.uint8)
         self.bytes = buffer[-buffer.ctypes.data % GAP :][:size]
         self.origin = self.bytes.ctypes.data
