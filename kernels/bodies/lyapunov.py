@@ -79,6 +79,7 @@ def advance(t, steps, c, here, pace, setting, network):
     square, diagonal = spectrum.diagonal[0], spectrum.diagonal[1]
     span = next_span(steps, pace)
     careful = pace > log(LIMIT)
+    worst = spectrum.report[0]  # before a lane writes what others have still to read
     while True:
         end = carry(t, span, c, here, setting, network)
         frame = spectrum.basis[end]
@@ -99,7 +100,7 @@ def advance(t, steps, c, here, pace, setting, network):
             break
         careful = span == 1
         span = max(1, span // 2)
-    spectrum.report[0] = max(spectrum.report[0], lost)
+    spectrum.report[0] = max(worst, lost)
     found = max(log(lost), strain(square, diagonal)) / span
     return end, span, found if pace == np.inf or found == np.inf else real(0.5) * (pace + found)
 
