@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def races(memory: Any) -> list[str]:
 def test_numbers_are_the_same(machine: Any, distribution: str, precision: str) -> None:
     """Uniform numbers to the last bit, normal ones to rounding; a part of a tile, and several."""
     here, memory = Memory(), machine.MachineMemory()
-    for length in (1, 2 * TILE + 3, 9 * TILE):
+    for length in (1, 2 * TILE + 3, 5 * TILE):
         law = Law(seed=2**63 + 5, stream=3, first=7, scale=1.0, distribution=distribution)
         found = memory.random("x", (2, length), precision, law)
         wanted = here.random("x", (2, length), precision, law)
@@ -83,6 +84,12 @@ KERNELS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 SHORT = ("float32",)
 """Kernels that are compiled where there is little time; the others are marked slow."""
 
+WELL_DEFINED: dict[str, Callable[[Any], Any]] = {
+    "horizon": lambda steps: 1 / steps,  # as the rate is
+    "log_singular_value": lambda logs: np.exp(logs - logs.max(axis=1, keepdims=True)),
+}
+"""What rounding errors do not amplify: singular values that a norm takes out are nothing else."""
+
 TOO_LONG = {("jacobian", "large")}
 """A spectral norm of each step."""
 
@@ -101,7 +108,7 @@ def test_networks_are_those_of_the_cpu(kernel: str) -> None:
         spec, gpu = NetworkSpec(**fields, **others), Gpu()
         gpu.places = lambda shared: 2  # type: ignore[method-assign]
         gpu.memory.lanes = WARP if name == "small" else 2 * WARP
-        compare(gpu, spec, products, steps=4)
+        compare(gpu, spec, products, steps=3)
         assert races(gpu.memory) == [], name
         assert gpu.memory.reports[-1][0].endswith("resident") == spec.tied
 
@@ -117,9 +124,8 @@ def compare(gpu: Gpu, spec: NetworkSpec, products: tuple[str, ...], steps: int) 
         wanted, found = (PRODUCTS[product].measure(run) for run in (here, there))
         bound = 1 / LIMIT if product == "lyapunov" else terms * np.finfo(spec.precision).eps
         for name in wanted:
-            pair = found[name], wanted[name]
-            if name == "log_singular_value":  # those that a norm takes out are rounding errors
-                pair = tuple(np.exp(v - v.max(axis=1, keepdims=True)) for v in pair)
+            well_defined = WELL_DEFINED.get(name, np.array)
+            pair = map(well_defined, (found[name], wanted[name]))
             np.testing.assert_allclose(*pair, bound, bound, err_msg=name)
 
 

@@ -17,12 +17,13 @@ class DeadlockError(RuntimeError):
 
 
 class Active:
-    """The lanes that do a step together."""
+    """The lanes that do a step together, and of how many warps they are."""
 
     def __init__(self, mask: Any) -> None:
         self.mask = mask
         self.full = bool(mask.all())
         self.lanes = np.flatnonzero(mask)
+        self.warps = np.unique(self.lanes // WARP).size
 
 
 class Block:
@@ -37,12 +38,13 @@ class Block:
         self.ready = {0: np.ones(machine.lanes, bool)}
         self.parked: dict[int, Any] = {}
         self.at = 0
+        self._known: dict[bytes, Active] = {}
 
     def run(self) -> None:
         """Until all lanes have come to the end."""
         while self.ready:
             at = min(self.ready)
-            active = Active(self.ready.pop(at))
+            active = self.active(self.ready.pop(at))
             self._advance(at, active, min(self.ready, default=len(self.machine.steps)))
         if self.parked:
             program = self.machine.program
@@ -68,8 +70,7 @@ class Block:
                 self.go(at, active.mask)
         except (LookupError, TypeError) as error:
             raise type(error)(f"{self.machine.program.instructions[at]}: {error}") from error
-        warps = np.unique(active.lanes // WARP).size
-        self.machine.tally.add(first, min(at + 1, limit), active.lanes.size, warps)
+        self.machine.tally.add(first, min(at + 1, limit), active.lanes.size, active.warps)
 
     def go(self, to: int, mask: Any) -> None:
         """Let lanes run on from there."""
@@ -79,7 +80,14 @@ class Block:
     def chosen(self, guard: tuple[int, bool], active: Active) -> Active:
         """The lanes whose predicate has the wanted value."""
         predicate, wanted = guard
-        return Active(active.mask & (self.values[predicate] == wanted))
+        return self.active(active.mask & (self.values[predicate] == wanted))
+
+    def active(self, mask: Any) -> Active:
+        """The lanes of a mask; the same few come again and again."""
+        key = mask.tobytes()
+        if key not in self._known:
+            self._known[key] = Active(mask)
+        return self._known[key]
 
     def write(self, register: int, values: Any, active: Active) -> None:
         """Set a register of the active lanes; there is a value for every lane."""

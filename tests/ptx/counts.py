@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +44,7 @@ class Tally:
         return {name: Count(*count.tolist()) for name, count in sums.items()}
 
 
+@cache
 def classify(opcode: str) -> str:
     """What an instruction does; generic addresses count as global ones."""
     name, kinds = split(opcode)

@@ -34,7 +34,7 @@ CAPABILITY = (9, 0)
 PROCESSORS = 1
 
 
-class Resident(ArgHint):  # type: ignore[misc]
+class Resident(ArgHint):
     """An array that is on the device already, as numba hands it to a launch."""
 
     def to_device(self, retr: Any, stream: Any = 0) -> Any:

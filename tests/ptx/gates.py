@@ -76,7 +76,7 @@ class Shuffle(WarpBarrier):
         source = np.minimum(first + lane, through.size - 1)
         if not through[source][through].all():
             raise LookupError("a shuffle asks a lane that takes no part in it")
-        active = Active(through)
+        active = block.active(through)
         for target, found in zip(self.targets, (given[source], inside), strict=False):
             block.write(target, found, active)
 

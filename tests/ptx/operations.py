@@ -7,6 +7,7 @@ are exact to rounding here. Integers wrap around.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numba
@@ -178,6 +179,7 @@ def split(opcode: str) -> tuple[str, list[str]]:
     return ".".join(part for part in parts if part not in KINDS), kinds
 
 
+@cache
 def find(opcode: str) -> Operation:
     """The operation of an opcode, with its kinds filled in."""
     name, kinds = split(opcode)
