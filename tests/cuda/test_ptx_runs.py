@@ -90,8 +90,13 @@ WELL_DEFINED: dict[str, Callable[[Any], Any]] = {
 }
 """What rounding errors do not amplify: singular values that a norm takes out are nothing else."""
 
-TOO_LONG = {("jacobian", "large")}
-"""A spectral norm of each step."""
+LEFT_OUT = {
+    ("jacobian", "large"),
+    ("lyapunov-float32", "batch norm"),
+    ("lyapunov-float32", "layer norm"),
+}
+"""The spectral norm of every step takes too long; exponents of directions that a norm takes out are
+made of rounding errors, which in float32 are not small."""
 
 
 @pytest.mark.usefixtures("machine")
@@ -103,7 +108,7 @@ def test_networks_are_those_of_the_cpu(kernel: str) -> None:
     """Three networks in two blocks: every variable, no races, and who keeps weights on the chip."""
     products, fields = KERNELS[kernel]
     for name, others in NETWORKS.items():
-        if (kernel, name) in TOO_LONG:
+        if (kernel, name) in LEFT_OUT:
             continue
         spec, gpu = NetworkSpec(**fields, **others), Gpu()
         gpu.places = lambda shared: 2  # type: ignore[method-assign]
@@ -119,11 +124,11 @@ def compare(gpu: Gpu, spec: NetworkSpec, products: tuple[str, ...], steps: int) 
     Those of all steps add up. Lyapunov exponents have that of their condition, up to `LIMIT`.
     """
     here, there = (run(device, spec, products, steps) for device in (Processor(), gpu))
-    terms = steps * (spec.hidden_size + spec.input_size)
+    rounding = steps * (spec.hidden_size + spec.input_size) * np.finfo(spec.precision).eps
     for product in products:
         wanted, found = (PRODUCTS[product].measure(run) for run in (here, there))
-        bound = 1 / LIMIT if product == "lyapunov" else terms * np.finfo(spec.precision).eps
-        for name in wanted:
+        bound = rounding + 1 / LIMIT if product == "lyapunov" else rounding
+        for name in set(wanted) - {"worst_condition"}:  # which rounding errors make
             well_defined = WELL_DEFINED.get(name, np.array)
             pair = map(well_defined, (found[name], wanted[name]))
             np.testing.assert_allclose(*pair, bound, bound, err_msg=name)
