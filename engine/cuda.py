@@ -14,7 +14,7 @@ from numba import cuda
 
 from ..kernels import cuda_library as library
 from ..kernels.contract import Array, Chunk, Setting
-from ..kernels.targets.cuda_room import KEPT_FROM
+from ..kernels.targets.cuda_room import ROOM_BYTES
 from ..kernels.targets.cuda_views import SIMULATED
 from .device import PARTS, results_of
 from .device_memory import DeviceMemory, lanes_for
@@ -171,9 +171,9 @@ def _absent(array: Any) -> Array:
 def shared_bytes(spec: NetworkSpec, size: Sizes) -> tuple[int, bool]:
     """Shared memory of a block, and whether the recurrent weights of a network are in it."""
     item = np.dtype(spec.precision).itemsize
-    sums, weights = KEPT_FROM * item, size.R * size.n**2 * item
-    resident = spec.tied and sums + weights <= SHARED_BYTES
-    return sums + (weights if resident else 0), resident
+    weights = size.R * size.n**2 * item
+    resident = spec.tied and ROOM_BYTES + weights <= SHARED_BYTES
+    return ROOM_BYTES + (weights if resident else 0), resident
 
 
 def capability() -> str:

@@ -17,6 +17,7 @@ from .random import TILE
 from .specialise import Caller, specialise
 from .targets import cuda as target
 from .targets import cuda_arrays, cuda_statistics
+from .targets.cuda_room import places
 from .targets.cuda_views import SIMULATED
 
 INLINED = ("hold",)
@@ -37,7 +38,8 @@ def for_cuda(
 
 
 BINDINGS = {
-    name: names | target.PRIMITIVES | {"format": np.dtype(name)} for name, names in FORMATS.items()
+    name: names | target.PRIMITIVES | {"format": np.dtype(name)} | places(np.dtype(name))
+    for name, names in FORMATS.items()
 }
 
 

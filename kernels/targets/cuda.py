@@ -15,8 +15,9 @@ from ..graded import make_orthogonal
 from ..math import power_of_two
 from ..precision import real
 from ..rows import dot
-from .cuda_products import add_product, hold, multiply
+from .cuda_products import add_product, hold
 from .cuda_reductions import largest, largest_integer, total
+from .cuda_tiles import multiply
 from .cuda_views import flat, of_network, reshaped
 
 sqrt = math.sqrt

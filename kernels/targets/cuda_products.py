@@ -6,7 +6,7 @@ import numpy as np
 from numba import cuda
 
 from ..precision import real
-from .cuda_room import KEPT_FROM
+from .cuda_room import places
 from .cuda_views import flat, reshaped
 
 RESIDENT = False
@@ -15,6 +15,8 @@ reads."""
 
 format = np.dtype("float64")
 """Of shared memory: that of `real`."""
+
+KEPT_FROM = places(format)["KEPT_FROM"]
 
 
 def hold(matrices):
@@ -47,21 +49,4 @@ def add_product(rows, matrix, out, backwards):
         if inner & 1:
             even += rows[first + inner - 1] * matrix[inner - 1, column]
         out[place] += even + odd
-    cuda.syncthreads()
-
-
-def multiply(rows, matrix, out):
-    """Out += rows @ matrix for many rows, (B, J), (J, I) and (B, I)."""
-    inner, width = matrix.shape
-    cuda.syncthreads()
-    for place in range(cuda.threadIdx.x, rows.shape[0] * width, cuda.blockDim.x):
-        row = place // width
-        column = place - row * width
-        even = odd = real(0.0)
-        for j in range(0, inner - 1, 2):
-            even += real(rows[row, j]) * matrix[j, column]
-            odd += real(rows[row, j + 1]) * matrix[j + 1, column]
-        if inner & 1:
-            even += real(rows[row, inner - 1]) * matrix[inner - 1, column]
-        out[row, column] += even + odd
     cuda.syncthreads()

@@ -1,15 +1,45 @@
-"""What is where in the shared memory of a block, counted in numbers of the sweeps' format.
+"""What is where in the shared memory of a block: sums, tiles of a product, then what `hold` keeps.
 
 It is asked for at the launch: arrays of a fixed size would be one for every place that takes in
-their function.
+their function. Regions have as many bytes in either format, as sweeps of both may be in a kernel.
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 MOST_LANES = 256
 """Of a block: a power of two, as is any number of lanes.
 
 As many numbers serve sums over the lanes."""
 
-KEPT_FROM = 2 * MOST_LANES
-"""Where `hold` puts its numbers: after the sums, which may be of twice the width."""
+BLOCK = 4
+"""Rows and columns of a product that a lane keeps in registers."""
+
+LANES_DOWN, LANES_ACROSS = 32, 8
+"""Lanes along the rows and the columns of a tile of a product, at most.
+
+Together `MOST_LANES`. The blocks of eight lanes are 32 neighbouring numbers, one for each bank of
+the memory."""
+
+PAD = 4
+"""Numbers after every row of a tile, so that the entries of a column are in different banks."""
+
+LEFT_PITCH, RIGHT_PITCH = BLOCK * LANES_DOWN + PAD, BLOCK * LANES_ACROSS + PAD
+"""From one row of a factor's tile to the next; the left factor's is transposed."""
+
+DEPTH_BYTES = 64
+"""Of the tiles: the length of a row of the left factor that is read at a time."""
+
+SUM_BYTES = MOST_LANES * np.dtype("float64").itemsize
+ROOM_BYTES = SUM_BYTES + DEPTH_BYTES * (LEFT_PITCH + RIGHT_PITCH)
+"""Of all but what is kept."""
+
+
+def places(format: np.dtype) -> dict[str, int]:
+    """Where regions begin, in numbers of a format, and how many rows its tiles have."""
+    return {
+        "TILES_FROM": SUM_BYTES // format.itemsize,
+        "KEPT_FROM": ROOM_BYTES // format.itemsize,
+        "DEPTH": DEPTH_BYTES // format.itemsize,
+    }
