@@ -37,9 +37,7 @@ ROOM_BYTES = SUM_BYTES + DEPTH_BYTES * (LEFT_PITCH + RIGHT_PITCH)
 
 
 def places(format: np.dtype) -> dict[str, int]:
-    """Where regions begin, in numbers of a format, and how many rows its tiles have."""
-    return {
-        "TILES_FROM": SUM_BYTES // format.itemsize,
-        "KEPT_FROM": ROOM_BYTES // format.itemsize,
-        "DEPTH": DEPTH_BYTES // format.itemsize,
-    }
+    """Where the tiles of both factors are and what is kept, in numbers; and how deep tiles are."""
+    depth, left = DEPTH_BYTES // format.itemsize, SUM_BYTES // format.itemsize
+    right = left + depth * LEFT_PITCH
+    return {"LEFT": left, "RIGHT": right, "KEPT_FROM": right + depth * RIGHT_PITCH, "DEPTH": depth}

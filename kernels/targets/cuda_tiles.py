@@ -1,13 +1,13 @@
 """Products of matrices by all lanes of a network, for CUDA, tile by tile.
 
 A lane that computes one number loads two for every multiply-add. Here both factors pass through
-shared memory, a tile at a time, and a lane keeps a square of 4 x 4 sums in registers: eight numbers
-loaded, two loads of four each, serve 16 multiply-adds (Volkov and Demmel 2008, Benchmarking GPUs to
-tune dense linear algebra). It is bound by these loads: a multiprocessor does 128 multiply-adds in
-the time of loading 32 numbers from shared memory.
+shared memory, a tile at a time, and a lane keeps a square of 4 x 4 sums in registers: two loads of
+four numbers each serve 16 multiply-adds (Volkov and Demmel 2008, Benchmarking GPUs to tune dense
+linear algebra). It is bound by these loads: a multiprocessor does 128 multiply-adds in the time of
+loading 32 numbers from shared memory.
 
 Where the output has fewer squares than there are lanes, several lanes share a square: each takes a
-part, a slice, of every tile's depth, and their sums are added up at the end.
+part of every tile's depth, and their sums are added up at the end.
 """
 
 from __future__ import annotations
@@ -17,68 +17,125 @@ from numba import cuda
 
 from ..precision import real
 from .cuda_room import BLOCK, LANES_ACROSS, LANES_DOWN, LEFT_PITCH, RIGHT_PITCH, places
-from .cuda_views import reshaped
+from .cuda_views import four
 
 format = np.dtype("float64")
 """Of shared memory: that of `real`."""
 
-TILES_FROM = places(format)["TILES_FROM"]
-DEPTH = places(format)["DEPTH"]
+LEFT, RIGHT, DEPTH = map(places(format).get, ("LEFT", "RIGHT", "DEPTH"))
+"""Where the tiles of the factors are, and how many numbers of a sum they hold."""
+
+index = np.uint64
+"""An index of this type is not asked whether it is negative."""
 
 
 def multiply(rows, matrix, out):
-    """Out += rows @ matrix for many rows, (B, J), (J, I) and (B, I)."""
+    """Out += rows @ matrix for many rows, (B, J), (J, I) and (B, I).
+
+    It begins with the barrier of the first tile's first step.
+    """
     height, width = out.shape
-    across = bits_along(width, min(LANES_ACROSS, cuda.blockDim.x))
-    down = bits_along(height, min(LANES_DOWN, cuda.blockDim.x >> across))
-    cuda.syncthreads()
-    for row in range(0, height, BLOCK << down):
-        for column in range(0, width, BLOCK << across):
-            sums = tile_product(rows, matrix, row, column, down, across)
-            for k in range(BLOCK):
-                add_up_slices(sums[0], out[row + k :, column:], down, across)
-                sums = sums[1], sums[2], sums[3], sums[0]
+    layout = layout_for(height, width)
+    down, across, _ = layout
+    row = 0
+    while row < height:
+        column = 0
+        while column < width:
+            add_tile(rows, matrix, row, column, layout, out)
+            column += BLOCK << across
+        row += BLOCK << down
     cuda.syncthreads()
 
 
-def bits_along(size, most):
-    """Logarithm of the fewest lanes whose squares reach over a side of the output."""
+def layout_for(height, width):
+    """(down, across, span): 2^down by 2^across lanes, and for how much of a tile's depth each."""
+    lanes = cuda.blockDim.x
+    across = bits_for(min((width + BLOCK - 1) // BLOCK, LANES_ACROSS, lanes))
+    down = bits_for(min((height + BLOCK - 1) // BLOCK, LANES_DOWN, lanes >> across))
+    return down, across, max(1, DEPTH >> bits_for(lanes >> (down + across)))
+
+
+def bits_for(count):
+    """The logarithm of the next power of two."""
     bits = 0
-    while (1 << bits) < most and (BLOCK << bits) < size:
+    while 1 << bits < count:
         bits += 1
     return bits
 
 
-def tile_product(rows, matrix, row, column, down, across):
-    """This lane's share of the product's tile at (row, column): four rows of four sums."""
-    room, inner = cuda.shared.array(0, format)[TILES_FROM:], matrix.shape[0]
-    left = reshaped(room[: DEPTH * LEFT_PITCH], (DEPTH, LEFT_PITCH))
-    right = reshaped(room[DEPTH * LEFT_PITCH :][: DEPTH * RIGHT_PITCH], (DEPTH, RIGHT_PITCH))
-    lane = cuda.threadIdx.x
-    i, b = lane & ((1 << across) - 1), (lane >> across) & ((1 << down) - 1)
-    span = max(1, DEPTH // (cuda.blockDim.x >> (across + down)))
-    low = span * (lane >> (across + down))
+def add_tile(rows, matrix, row, column, layout, out):
+    """Add to the tile of `out` at (row, column), (BLOCK 2^down, BLOCK 2^across)."""
     zeros = real(0.0), real(0.0), real(0.0), real(0.0)
     sums = zeros, zeros, zeros, zeros
-    for start in range(0, inner, DEPTH):
+    start = 0
+    while start < matrix.shape[0]:
         cuda.syncthreads()
-        stage(rows.T, start, row, 2 + down, left)
-        stage(matrix, start, column, 2 + across, right)
+        stage(rows, row, matrix, column, start, layout)
         cuda.syncthreads()
-        for j in range(low, min(low + span, inner - start)):
-            x, y = four(left[j], BLOCK * b), four(right[j], BLOCK * i)
-            sums = (
-                add_scaled(sums[0], x[0], y),
-                add_scaled(sums[1], x[1], y),
-                add_scaled(sums[2], x[2], y),
-                add_scaled(sums[3], x[3], y),
-            )
+        sums = add_products(min(DEPTH, matrix.shape[0] - start), layout, sums)
+        start += DEPTH
+    for k in range(min(BLOCK, out.shape[0] - row)):
+        add_up(sums[0], row + k, column, layout, out)
+        sums = sums[1], sums[2], sums[3], sums[0]
+
+
+def stage(rows, row, matrix, column, start, layout):
+    """Copy what a step wants of both factors to shared memory, the left one with its rows down.
+
+    Neighbouring lanes read neighbouring numbers, in whichever direction `rows` has them. What is
+    beyond the end of a factor is left out: no sum that counts has a term of it.
+    """
+    down, across, _ = layout
+    turned = rows.strides[0] < rows.strides[1]
+    # views of one type: a single loop for both directions takes fewer registers
+    source = rows[:, :].T if turned else rows[:, :]
+    top, first = (start, row) if turned else (row, start)
+    height, bits = (DEPTH, 2 + down) if turned else (BLOCK << down, bits_for(DEPTH))
+    pitches = (LEFT_PITCH, 1) if turned else (1, LEFT_PITCH)
+    copy(source, top, first, height, bits, LEFT, pitches)
+    copy(matrix, start, column, DEPTH, 2 + across, RIGHT, (RIGHT_PITCH, 1))
+
+
+def copy(source, top, first, height, bits, place, pitches):
+    """Copy (height, 2^bits) numbers from (top, first) on; two at a time are on their way."""
+    tile, lane, lanes = cuda.shared.array(0, format), cuda.threadIdx.x, cuda.blockDim.x
+    height, width = min(height, source.shape[0] - top), min(1 << bits, source.shape[1] - first)
+    step = max(1, lanes >> bits)
+    below = step * pitches[0]
+    i = lane & ((1 << bits) - 1)
+    while i < width:
+        j, column = top + (lane >> bits), index(first + i)
+        at, last = place + (lane >> bits) * pitches[0] + i * pitches[1], top + height - step
+        while j < last:
+            a, b = source[index(j), column], source[index(j + step), column]
+            tile[index(at)], tile[index(at + below)] = real(a), real(b)
+            j += 2 * step
+            at += 2 * below
+        if j < top + height:
+            tile[index(at)] = real(source[index(j), column])
+        i += lanes
+
+
+def add_products(depth, layout, sums):
+    """Add what the staged parts of the factors give for the square of this lane."""
+    down, across, span = layout
+    tile, lane = cuda.shared.array(0, format), cuda.threadIdx.x
+    j = span * (lane >> (down + across))
+    end = min(j + span, depth)
+    x = LEFT + j * LEFT_PITCH + BLOCK * (lane >> across & (1 << down) - 1)
+    y = RIGHT + j * RIGHT_PITCH + BLOCK * (lane & (1 << across) - 1)
+    while j < end:
+        left, right = four(tile, x), four(tile, y)
+        sums = (
+            add_scaled(sums[0], left[0], right),
+            add_scaled(sums[1], left[1], right),
+            add_scaled(sums[2], left[2], right),
+            add_scaled(sums[3], left[3], right),
+        )
+        x += LEFT_PITCH
+        y += RIGHT_PITCH
+        j += 1
     return sums
-
-
-def four(row, first):
-    """Four neighbouring numbers."""
-    return row[first], row[first + 1], row[first + 2], row[first + 3]
 
 
 def add_scaled(sums, factor, row):
@@ -91,33 +148,25 @@ def add_scaled(sums, factor, row):
     )
 
 
-def stage(source, top, first, bits, tile):
-    """Copy rows from `top` on, and 2^bits columns from `first` on, to a tile; zeros beyond.
+def add_up(sums, row, column, layout, out):
+    """Add one row of every square to `out`: row `row`, and every fourth one after it.
 
-    Neighbouring lanes read what is neighbouring in memory, the rows or the columns.
+    Lanes that share a square are added up, and neighbouring lanes write neighbouring numbers.
     """
-    by_rows = source.strides[1] <= source.strides[0]
-    for place in range(cuda.threadIdx.x, DEPTH << bits, cuda.blockDim.x):
-        if by_rows:
-            j, i = place >> bits, place & ((1 << bits) - 1)
-        else:
-            j, i = place % DEPTH, place // DEPTH
-        inside = top + j < source.shape[0] and first + i < source.shape[1]
-        tile[j, i] = real(source[top + j, first + i]) if inside else real(0.0)
-
-
-def add_up_slices(sums, out, down, across):
-    """Add one row of every lane's square to `out`, whose first row is the first square's.
-
-    Neighbouring lanes write neighbouring numbers.
-    """
-    found = cuda.shared.array(0, format)[TILES_FROM:][: BLOCK * cuda.blockDim.x]
-    own, bits = BLOCK * cuda.threadIdx.x, 2 + across
+    down, across, _ = layout
+    found, lane, bits = cuda.shared.array(0, format), cuda.threadIdx.x, 2 + across
+    own, size = LEFT + BLOCK * lane, 1 << (bits + down)
     cuda.syncthreads()
-    found[own], found[own + 1], found[own + 2], found[own + 3] = sums
+    found[index(own)], found[index(own + 1)] = sums[0], sums[1]
+    found[index(own + 2)], found[index(own + 3)] = sums[2], sums[3]
     cuda.syncthreads()
-    for place in range(cuda.threadIdx.x, 1 << (bits + down), cuda.blockDim.x):
-        b, i = BLOCK * (place >> bits), place & ((1 << bits) - 1)
+    place = lane
+    while place < size:
+        b, i = row + BLOCK * (place >> bits), column + (place & ((1 << bits) - 1))
         if b < out.shape[0] and i < out.shape[1]:
-            for slice in range(place, found.size, 1 << (bits + down)):
-                out[b, i] += found[slice]
+            total, part = real(0.0), place
+            while part < BLOCK * cuda.blockDim.x:
+                total += found[index(LEFT + part)]
+                part += size
+            out[index(b), index(i)] += total
+        place += cuda.blockDim.x

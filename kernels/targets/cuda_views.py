@@ -22,6 +22,11 @@ def plain_reshaped(array: Any, shape: Any) -> Any:
     return array.reshape(shape)
 
 
+def plain_four(numbers: Any, place: Any) -> Any:
+    """Four neighbouring numbers of a row as a tuple."""
+    return numbers[place], numbers[place + 1], numbers[place + 2], numbers[place + 3]
+
+
 def plain_of_network(k: Any, place: Any, networks: Any, chunk: Any) -> Any:
     """The arrays of network k; of work space, entry `place`."""
     if hasattr(chunk, "shape"):
@@ -30,6 +35,7 @@ def plain_of_network(k: Any, place: Any, networks: Any, chunk: Any) -> Any:
 
 
 flat: Any = plain_flat
+four: Any = plain_four
 reshaped: Any = plain_reshaped
 of_network: Any = plain_of_network
 
@@ -37,5 +43,6 @@ if not SIMULATED:
     from numba.cuda.extending import intrinsic
 
     flat = intrinsic(views.flat)
+    four = intrinsic(views.four)
     reshaped = intrinsic(views.reshaped)
     of_network = intrinsic(views.of_network)

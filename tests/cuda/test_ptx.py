@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numba
+import numpy as np
 import pytest
 from numba import types
 
@@ -180,3 +181,34 @@ def test_kernels_compile(cell: str, job: str, precision: str, capability: tuple[
         assert used["stack"] == used["spilled"] == 0
     else:
         assert used["spilled"] <= 1024
+
+
+@pytest.mark.usefixtures("_compiles_for")
+@pytest.mark.parametrize("capability", [(9, 0)])
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_products_of_matrices_are_not_bound_by_loads(
+    precision: str, capability: tuple[int, int]
+) -> None:
+    """Two multiply-adds for every number loaded, 16 bytes at a time; all sums in registers."""
+    from numba import cuda
+
+    from gradhorizon.kernels.cuda_library import BINDINGS, for_cuda
+    from gradhorizon.kernels.specialise import specialise
+    from gradhorizon.kernels.targets.cuda_tiles import multiply
+
+    kernel = specialise(multiply, f"cuda_{precision}", compiler=for_cuda, **BINDINGS[precision])
+    matrix = getattr(types, precision)[:, ::1]
+    code, _ = cuda.compile_ptx(kernel.py_func, (matrix, matrix, matrix), cc=capability)
+    inner = max(loops(code), key=lambda body: body.count("fma.rn"))
+    loads = re.findall(rf"ld\.shared\.v(\d)\.f{precision[-2:]}", inner)
+    numbers = sum(map(int, loads))
+    assert inner.count("fma.rn") >= 2 * numbers > 0
+    assert len(re.findall(r"\bld\b", inner)) * 16 == numbers * np.dtype(precision).itemsize
+    assert ".local" not in code
+
+
+def loops(code: str) -> list[str]:
+    """Bodies of the innermost loops: from a label to a jump back, and no label between."""
+    label = r"\$L__BB\w+"
+    found = re.findall(rf"^({label}):\n((?:(?!{label}:).*\n)*?).*\bbra\s+\1;", code, re.MULTILINE)
+    return [body for _, body in found]
