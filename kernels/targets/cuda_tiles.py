@@ -100,18 +100,18 @@ def copy(source, top, first, height, bits, place, pitches):
     """Copy (height, 2^bits) numbers from (top, first) on; two at a time are on their way."""
     tile, lane, lanes = cuda.shared.array(0, format), cuda.threadIdx.x, cuda.blockDim.x
     height, width = min(height, source.shape[0] - top), min(1 << bits, source.shape[1] - first)
-    step = max(1, lanes >> bits)
-    below = step * pitches[0]
-    i = lane & ((1 << bits) - 1)
+    step, i = max(1, lanes >> bits), lane & ((1 << bits) - 1)
+    down, across = pitches
     while i < width:
         j, column = top + (lane >> bits), index(first + i)
-        at, last = place + (lane >> bits) * pitches[0] + i * pitches[1], top + height - step
-        while j < last:
+        at = place + (lane >> bits) * down + i * across
+        end = place + height * down + i * across
+        while at + step * down < end:
             a, b = source[index(j), column], source[index(j + step), column]
-            tile[index(at)], tile[index(at + below)] = real(a), real(b)
+            tile[index(at)], tile[index(at + step * down)] = real(a), real(b)
             j += 2 * step
-            at += 2 * below
-        if j < top + height:
+            at += 2 * step * down
+        if at < end:
             tile[index(at)] = real(source[index(j), column])
         i += lanes
 
@@ -120,11 +120,11 @@ def add_products(depth, layout, sums):
     """Add what the staged parts of the factors give for the square of this lane."""
     down, across, span = layout
     tile, lane = cuda.shared.array(0, format), cuda.threadIdx.x
-    j = span * (lane >> (down + across))
-    end = min(j + span, depth)
-    x = LEFT + j * LEFT_PITCH + BLOCK * (lane >> across & (1 << down) - 1)
-    y = RIGHT + j * RIGHT_PITCH + BLOCK * (lane & (1 << across) - 1)
-    while j < end:
+    first = span * (lane >> (down + across))
+    x = LEFT + first * LEFT_PITCH + BLOCK * (lane >> across & (1 << down) - 1)
+    y = RIGHT + first * RIGHT_PITCH + BLOCK * (lane & (1 << across) - 1)
+    end = x + LEFT_PITCH * (min(first + span, depth) - first)
+    while x < end:
         left, right = four(tile, x), four(tile, y)
         sums = (
             add_scaled(sums[0], left[0], right),
@@ -134,7 +134,6 @@ def add_products(depth, layout, sums):
         )
         x += LEFT_PITCH
         y += RIGHT_PITCH
-        j += 1
     return sums
 
 
