@@ -7,7 +7,7 @@ linear algebra). It is bound by these loads: a multiprocessor does 128 multiply-
 loading 32 numbers from shared memory.
 
 Where the output has fewer squares than there are lanes, several lanes share a square: each takes a
-part of every tile's depth, and their sums are added up at the end.
+part of the terms, and their sums are added up at the end.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def multiply(rows, matrix, out):
     """
     height, width = out.shape
     layout = layout_for(height, width)
-    down, across, _ = layout
+    down, across = layout
     row = 0
     while row < height:
         column = 0
@@ -48,11 +48,11 @@ def multiply(rows, matrix, out):
 
 
 def layout_for(height, width):
-    """(down, across, span): 2^down by 2^across lanes, and for how much of a tile's depth each."""
+    """(down, across): 2^down by 2^across lanes cover a tile; the others share their squares."""
     lanes = cuda.blockDim.x
     across = bits_for(min((width + BLOCK - 1) // BLOCK, LANES_ACROSS, lanes))
     down = bits_for(min((height + BLOCK - 1) // BLOCK, LANES_DOWN, lanes >> across))
-    return down, across, max(1, DEPTH >> bits_for(lanes >> (down + across)))
+    return down, across
 
 
 def bits_for(count):
@@ -85,7 +85,7 @@ def stage(rows, row, matrix, column, start, layout):
     Neighbouring lanes read neighbouring numbers, in whichever direction `rows` has them. What is
     beyond the end of a factor is left out: no sum that counts has a term of it.
     """
-    down, across, _ = layout
+    down, across = layout
     turned = rows.strides[0] < rows.strides[1]
     # views of one type: a single loop for both directions takes fewer registers
     source = rows[:, :].T if turned else rows[:, :]
@@ -118,12 +118,12 @@ def copy(source, top, first, height, bits, place, pitches):
 
 def add_products(depth, layout, sums):
     """Add what the staged parts of the factors give for the square of this lane."""
-    down, across, span = layout
+    down, across = layout
     tile, lane = cuda.shared.array(0, format), cuda.threadIdx.x
-    first = span * (lane >> (down + across))
-    x = LEFT + first * LEFT_PITCH + BLOCK * (lane >> across & (1 << down) - 1)
-    y = RIGHT + first * RIGHT_PITCH + BLOCK * (lane & (1 << across) - 1)
-    end = x + LEFT_PITCH * (min(first + span, depth) - first)
+    part, parts = lane >> (down + across), cuda.blockDim.x >> (down + across)
+    below = LEFT + BLOCK * (lane >> across & (1 << down) - 1)
+    x, end = below + part * LEFT_PITCH, below + depth * LEFT_PITCH
+    y = RIGHT + part * RIGHT_PITCH + BLOCK * (lane & (1 << across) - 1)
     while x < end:
         left, right = four(tile, x), four(tile, y)
         sums = (
@@ -132,8 +132,8 @@ def add_products(depth, layout, sums):
             add_scaled(sums[2], left[2], right),
             add_scaled(sums[3], left[3], right),
         )
-        x += LEFT_PITCH
-        y += RIGHT_PITCH
+        x += parts * LEFT_PITCH
+        y += parts * RIGHT_PITCH
     return sums
 
 
@@ -152,7 +152,7 @@ def add_up(sums, row, column, layout, out):
 
     Lanes that share a square are added up, and neighbouring lanes write neighbouring numbers.
     """
-    down, across, _ = layout
+    down, across = layout
     found, lane, bits = cuda.shared.array(0, format), cuda.threadIdx.x, 2 + across
     own, size = LEFT + BLOCK * lane, 1 << (bits + down)
     cuda.syncthreads()
