@@ -97,10 +97,7 @@ def stage(rows, row, matrix, column, start, layout):
 
 
 def copy(source, top, first, height, bits, place, pitches):
-    """Copy (height, 2^bits) numbers from (top, first) on, a number at a time.
-
-    More on their way at once take registers that sweeps in float64 do not have.
-    """
+    """Copy (height, 2^bits) numbers from (top, first) on; two at a time are on their way."""
     tile, lane, lanes = cuda.shared.array(0, format), cuda.threadIdx.x, cuda.blockDim.x
     height, width = min(height, source.shape[0] - top), min(1 << bits, source.shape[1] - first)
     step, i = max(1, lanes >> bits), lane & ((1 << bits) - 1)
@@ -109,10 +106,13 @@ def copy(source, top, first, height, bits, place, pitches):
         j, column = top + (lane >> bits), index(first + i)
         at = place + (lane >> bits) * down + i * across
         end = place + height * down + i * across
-        while at < end:
+        while at + step * down < end:
+            a, b = source[index(j), column], source[index(j + step), column]
+            tile[index(at)], tile[index(at + step * down)] = real(a), real(b)
+            j += 2 * step
+            at += 2 * step * down
+        if at < end:
             tile[index(at)] = real(source[index(j), column])
-            j += step
-            at += step * down
         i += lanes
 
 
