@@ -23,13 +23,11 @@ from .ensemble import Source, Window
 from .errors import InputError, Shown
 from .layout import LONG, Fields, Sizes, Wanted, layout
 from .plan import GROUP, Plan, chunk_bytes
+from .shared_memory import most_bytes
 from .spec import NetworkSpec
 
 WORKERS = 1 if SIMULATED else 2
 """Threads that share the GPU at most: one's copies overlap the other's sweeps."""
-
-SHARED_BYTES = 48 * 2**10
-"""Of a block: what every GPU grants without being asked for more."""
 
 LARGEST_CHUNK = 16384
 """Networks."""
@@ -169,10 +167,18 @@ def _absent(array: Any) -> Array:
 
 
 def shared_bytes(spec: NetworkSpec, size: Sizes) -> tuple[int, bool]:
-    """Shared memory of a block, and whether the recurrent weights of a network are in it."""
+    """Shared memory of a block, and whether the recurrent weights of a network are in it.
+
+    They are where they fit, though weights of more than some 56 KiB leave room for three blocks on
+    a multiprocessor, or one. Elsewhere every step reads them from the second-level cache, which
+    gives a multiprocessor about 30 bytes a cycle, however many blocks share it: 2000 cycles for
+    64 KiB, 4000 for 128. From the chip, 128 bytes a cycle, it is a quarter of that beside what a
+    step waits for barriers and memory, some 3000 cycles, which three blocks share. Nor are there
+    many blocks to lose: of 160 registers or more a thread, 400 threads are all that fit.
+    """
     item = np.dtype(spec.precision).itemsize
     weights = size.R * size.n**2 * item
-    resident = spec.tied and ROOM_BYTES + weights <= SHARED_BYTES
+    resident = spec.tied and ROOM_BYTES + weights <= most_bytes()
     return ROOM_BYTES + (weights if resident else 0), resident
 
 

@@ -15,9 +15,10 @@ from numba.cuda.cudadrv.driver import CudaAPIError
 from ..kernels import cuda_library as library
 from ..kernels.contract import Array
 from ..kernels.random import TILE
-from ..kernels.targets.cuda_room import MOST_LANES
+from ..kernels.targets.cuda_room import MOST_LANES, SUM_BYTES
 from ..kernels.targets.cuda_views import SIMULATED
 from .place import Law, Memory
+from .shared_memory import allow
 
 FEWEST, MOST = (4, 4) if SIMULATED else (32, MOST_LANES)
 """Lanes of a block: from a warp on. The simulator runs a thread of Python for each."""
@@ -102,16 +103,17 @@ class DeviceMemory(threading.local):
         *lead, length = rows.shape
         flat = rows.reshape(math.prod(lead), length)
         lanes = lanes_for(length)
-        room = MOST_LANES * rows.dtype.itemsize
         kernel = library.prepare_kernel("to_unit_length", rows.dtype.name)
-        self.launch(kernel, (math.prod(lead),), lanes, room, flat)
+        self.launch(kernel, (math.prod(lead),), lanes, SUM_BYTES, flat)
 
     def launch(
         self, kernel: Any, blocks: tuple[int, ...], lanes: int, shared: int, *arguments: Any
     ) -> None:
         """Run a kernel after all that was asked of this thread's stream before."""
+        given = tuple(map(visible, arguments))
         with _launching, memory_errors():
-            kernel[blocks, lanes, self.stream, shared](*map(visible, arguments))
+            allow(kernel, given, shared)
+            kernel[blocks, lanes, self.stream, shared](*given)
 
     def fetch(self, array: Any) -> Array:
         """A copy in memory."""

@@ -20,7 +20,7 @@ from .targets import cuda_arrays, cuda_statistics
 from .targets.cuda_room import places
 from .targets.cuda_views import SIMULATED
 
-INLINED = ("hold",)
+INLINED = ("hold", "aligned_room")
 """A function that returns an array of its own must be taken in before types are known."""
 
 

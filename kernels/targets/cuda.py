@@ -15,18 +15,22 @@ from ..graded import make_orthogonal
 from ..math import power_of_two
 from ..precision import real
 from ..rows import dot
-from .cuda_products import add_product, hold
+from .cuda_recurrent import add_product, hold
 from .cuda_reductions import largest, largest_integer, total
 from .cuda_tiles import multiply
-from .cuda_views import flat, of_network, reshaped
+from .cuda_views import flat, here, of_network, reshaped
 
 sqrt = math.sqrt
 log = math.log
 
 
 def lanes(count):
-    """Units this lane works on: neighbouring lanes have neighbouring units."""
-    return range(cuda.threadIdx.x, count, cuda.blockDim.x)
+    """Units this lane works on: neighbouring lanes have neighbouring units.
+
+    Were the lane's number known to be the same all along, the bounds of all loops of a sweep would
+    be computed in advance, and stay in registers: some 60 of them.
+    """
+    return range(here(cuda.threadIdx.x), count, cuda.blockDim.x)
 
 
 def barrier():

@@ -22,11 +22,6 @@ def plain_reshaped(array: Any, shape: Any) -> Any:
     return array.reshape(shape)
 
 
-def plain_four(numbers: Any, place: Any) -> Any:
-    """Four neighbouring numbers of a row as a tuple."""
-    return numbers[place], numbers[place + 1], numbers[place + 2], numbers[place + 3]
-
-
 def plain_of_network(k: Any, place: Any, networks: Any, chunk: Any) -> Any:
     """The arrays of network k; of work space, entry `place`."""
     if hasattr(chunk, "shape"):
@@ -34,15 +29,36 @@ def plain_of_network(k: Any, place: Any, networks: Any, chunk: Any) -> Any:
     return type(chunk)(*(plain_of_network(k, place, networks, part) for part in chunk))
 
 
+def plain_at(array: Any, place: Any) -> Any:
+    """A number of a row."""
+    return array[place]
+
+
+def plain_four(array: Any, place: Any) -> Any:
+    """A number of a row, whose place is a multiple of four, and the three after it."""
+    return array[place], array[place + 1], array[place + 2], array[place + 3]
+
+
+def plain_here(number: Any) -> Any:
+    """An integer."""
+    return number
+
+
 flat: Any = plain_flat
-four: Any = plain_four
 reshaped: Any = plain_reshaped
+at: Any = plain_at
+four: Any = plain_four
+at_shared: Any = plain_at
+here: Any = plain_here
 of_network: Any = plain_of_network
 
 if not SIMULATED:
     from numba.cuda.extending import intrinsic
 
     flat = intrinsic(views.flat)
-    four = intrinsic(views.four)
     reshaped = intrinsic(views.reshaped)
+    at = intrinsic(views.at)
+    four = intrinsic(views.four)
+    at_shared = intrinsic(views.at_shared)
+    here = intrinsic(views.here)
     of_network = intrinsic(views.of_network)

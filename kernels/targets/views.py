@@ -13,7 +13,11 @@ from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.np.arrayobj import populate_array
 
-INDEX = ir.IntType(32)
+VECTOR_BYTES = 16
+"""The longest load of a GPU."""
+
+SHARED = 3
+"""LLVM's number for the memory of a block."""
 
 
 def of_network(typing_context: Any, k: Any, place: Any, networks: Any, chunk: Any) -> Any:
@@ -61,24 +65,59 @@ def flat(typing_context: Any, array: Any) -> Any:
     return row(array), generate
 
 
-def four(typing_context: Any, numbers: Any, place: Any) -> Any:
-    """Four neighbouring numbers of a row as a tuple, in one instruction.
+def at(typing_context: Any, array: Any, place: Any) -> Any:
+    """A number of a row, by its place, which is not negative.
 
-    `place` is a multiple of four, and the row begins where 16 bytes do.
+    That Python counts negative ones from the end takes more instructions than a multiply-add.
     """
-    if numbers.layout != "C" or numbers.ndim != 1:
-        raise TypingError("four wants a row of neighbouring numbers")
-    found = types.UniTuple(numbers.dtype, 4)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        source = context.make_array(numbers)(context, builder, arguments[0])
-        vector = ir.VectorType(context.get_data_type(numbers.dtype), 4)
-        pointer = builder.gep(source.data, [arguments[1]])
-        loaded = builder.load(builder.bitcast(pointer, vector.as_pointer()), align=16)
-        entries = [builder.extract_element(loaded, INDEX(k)) for k in range(4)]
-        return context.make_tuple(builder, found, entries)
+        return builder.load(_address(context, builder, array, arguments))
 
-    return found(numbers, types.intp), generate
+    return array.dtype(array, types.intp), generate
+
+
+def four(typing_context: Any, array: Any, place: Any) -> Any:
+    """A number of a row and the three after it, in one load, or in two of float64.
+
+    The address must be a multiple of `VECTOR_BYTES`.
+    """
+    numbers = types.UniTuple(array.dtype, 4)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = _address(context, builder, array, arguments)
+        vector = ir.VectorType(address.type.pointee, 4)
+        found = builder.load(builder.bitcast(address, vector.as_pointer()))
+        found.align = VECTOR_BYTES
+        entries = [builder.extract_element(found, ir.IntType(32)(i)) for i in range(4)]
+        return context.make_tuple(builder, numbers, entries)
+
+    return numbers(array, types.intp), generate
+
+
+def at_shared(typing_context: Any, array: Any, place: Any) -> Any:
+    """`at` for a row that the caller knows to be in shared memory, where that is not seen."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = _address(context, builder, array, arguments)
+        shared = ir.PointerType(address.type.pointee, SHARED)
+        return builder.load(builder.addrspacecast(address, shared))
+
+    return array.dtype(array, types.intp), generate
+
+
+def here(typing_context: Any, number: Any) -> Any:
+    """An integer of which the compiler does not see that it is known before.
+
+    What is computed of it is computed here, and takes no register of a loop around.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.IntType(64)
+        move = ir.FunctionType(kind, [kind])
+        return builder.asm(move, "mov.b64 $0, $1;", "=l,l", arguments, True)
+
+    return types.intp(types.intp), generate
 
 
 def of_one(kind: Any) -> Any:
@@ -86,6 +125,14 @@ def of_one(kind: Any) -> Any:
     if isinstance(kind, types.Array):
         return kind.copy(ndim=kind.ndim - 1)
     return types.BaseTuple.from_types([of_one(t) for t in kind.types], kind.instance_class)
+
+
+def _address(context: Any, builder: Any, kind: Any, arguments: Any) -> Any:
+    """Where a number of a contiguous row is."""
+    if kind.layout != "C" or kind.ndim != 1:
+        raise TypingError("wanted is a contiguous row")
+    array, place = arguments
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [place])
 
 
 def _select(

@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from numba import types
+from numba import cuda, types
 
 from gradhorizon.engine import NetworkSpec, processor
 from gradhorizon.engine.arguments import random_source
@@ -68,8 +68,6 @@ def ptx(
     spec: NetworkSpec, products: tuple[str, ...], cc: tuple[int, int], resident: bool = True
 ) -> str:
     """The code of the kernel that measures some products."""
-    from numba import cuda
-
     from gradhorizon.kernels.cuda_library import sweeps_kernel
 
     wanted = Wanted.of(products)
@@ -97,8 +95,6 @@ def arguments(spec: NetworkSpec, wanted: Wanted) -> tuple[Any, ...]:
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_kernels_that_draw_compile(precision: str, capability: tuple[int, int]) -> None:
     """Random numbers, transposes and unit vectors: float32 stays float32, all in registers."""
-    from numba import cuda
-
     from gradhorizon.kernels import cuda_library
 
     real = getattr(types, precision)
@@ -120,8 +116,6 @@ def test_kernels_that_draw_compile(precision: str, capability: tuple[int, int]) 
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
 def test_statistics_compile(capability: tuple[int, int]) -> None:
     """Statistics over networks, of results in either precision: all in registers."""
-    from numba import cuda
-
     from gradhorizon.kernels import cuda_library
 
     single, double = types.float32, types.float64
@@ -145,6 +139,37 @@ def test_statistics_compile(capability: tuple[int, int]) -> None:
         assert used["stack"] == used["spilled"] == 0
 
 
+reduction: Any = None
+
+
+def reduce_once(numbers: Any, found: Any) -> None:
+    """A reduction by itself."""
+    found[cuda.threadIdx.x] = reduction(numbers[cuda.threadIdx.x])
+
+
+@pytest.mark.usefixtures("_compiles_for")
+@pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
+@pytest.mark.parametrize("name", ["total", "largest", "largest_integer"])
+def test_reductions_are_shuffles(name: str, capability: tuple[int, int]) -> None:
+    """Five exchanges in a warp, of both halves of a long number, and at most two barriers.
+
+    No sum takes part in a fused multiply-add, which would differ from lane to lane.
+    """
+    from gradhorizon.kernels.cuda_library import BINDINGS, for_cuda
+    from gradhorizon.kernels.specialise import specialise
+    from gradhorizon.kernels.targets import cuda_reductions
+
+    kind = types.int64 if name == "largest_integer" else types.float32
+    bound = {"reduction": getattr(cuda_reductions, name), **BINDINGS["float32"]}
+    kernel: Any = specialise(reduce_once, f"{name}_once", compiler=for_cuda, **bound)
+    code, _ = cuda.compile_ptx(kernel.py_func, (kind[::1], kind[::1]), cc=capability)
+    assert code.count("shfl.sync") == 5 * kind.bitwidth // 32
+    assert 1 <= len(re.findall(r"\b(?:bar|barrier)\.sync", code)) <= 2
+    assert "bar.warp.sync" in code
+    assert not re.search(r"\bfma|\badd(\.ftz)?\.f", code)
+    assert ("add.rn" in code) == (name == "total")
+
+
 def resources(code: str, cc: tuple[int, int]) -> dict[str, int]:
     """What the assembler says of a kernel: registers, and bytes that did not fit into them."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
@@ -154,19 +179,19 @@ def resources(code: str, cc: tuple[int, int]) -> dict[str, int]:
     linker.link("cubin")
     log = linker.get_info_log()
     registers = re.search(r"Used (\d+) registers", log)
-    stack = re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores", log)
-    assert registers and stack, log
+    frames = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores", log)
+    assert registers and frames, log
     return {
         "registers": int(registers[1]),
-        "stack": int(stack[1]),
-        "spilled": int(stack[2]),
+        "stack": max(int(stack) for stack, _ in frames),  # of the kernel and what it calls
+        "spilled": max(int(spilled) for _, spilled in frames),
     }
 
 
 @pytest.mark.usefixtures("_compiles_for")
 @pytest.mark.parametrize("cell, job, precision, capability", cases())
 def test_kernels_compile(cell: str, job: str, precision: str, capability: tuple[int, int]) -> None:
-    """float32 stays float32, weights are read from shared memory, and all fits into registers.
+    """float32 stays float32, shared memory is read in vectors, and all fits into registers.
 
     Lyapunov exponents are computed in float64; they, and the explicit product, take more than the
     255 registers that a thread can have: what is left over is bounded.
@@ -175,6 +200,7 @@ def test_kernels_compile(cell: str, job: str, precision: str, capability: tuple[
     if precision == "float32" and job != "lyapunov":
         assert ".f64" not in code
     assert f"ld.shared.f{precision[-2:]}" in code
+    assert {"float32": "ld.shared.v4.f32", "float64": "ld.shared.v2.f64"}[precision] in code
     used = resources(code, capability)
     if job in ("gradient", "weights"):
         assert ".local" not in code

@@ -15,7 +15,8 @@ from .program import Instruction, Program, UnknownError
 from .steps import Compute, Fence, Guarded, Jump, Transfer, Unpack
 
 ADDRESS = re.compile(r"\[([%\w$.]+)(?:\+(-?\d+))?\]")
-SPECIAL = re.compile(r"%(tid|ntid|ctaid|nctaid)\.[xyz]|%laneid|%dynamic_smem_size")
+SPECIAL = re.compile(r"%(tid|ntid|ctaid|nctaid)\.[xyz]|%laneid|%dynamic_smem_size|%shared")
+CONVERSIONS = {"cvta.shared.u64": np.add, "cvta.to.shared.u64": np.subtract}
 FENCES = ("membar.cta", "membar.gl")
 TRANSFER = re.compile(r"(ld|st)(?:\.(global|shared))?(?:\.v[24])?\.([bsuf]\d+)")
 
@@ -59,6 +60,9 @@ class Decoder:
             return Fence()
         if opcode == "bar.warp.sync":
             return WarpBarrier(self._source(operands[0], "b32"))
+        if opcode in CONVERSIONS:  # an address of shared memory, and one of all memory
+            texts = [operands[1], "%shared"]
+            return self._compute(CONVERSIONS[opcode], ("s64",) * 2, "s64", operands[0], texts)
         if opcode.startswith("shfl.sync."):
             return self._shuffle(opcode.split(".")[2], operands)
         if found := TRANSFER.fullmatch(opcode):

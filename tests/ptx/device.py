@@ -26,7 +26,7 @@ from gradhorizon.kernels import cuda_library, specialise
 
 from .decode import Decoder
 from .machine import Machine, Report
-from .memory import GlobalMemory
+from .memory import SHARED_MOST, GlobalMemory
 from .program import Program
 
 CAPABILITY = (9, 0)
@@ -150,6 +150,7 @@ def installed() -> Iterator[None]:
         patch.setattr(engine_cuda, "DeviceMemory", MachineMemory)
         patch.setattr(engine_cuda, "free_bytes", lambda: 2**30)
         patch.setattr(engine_cuda, "processors", lambda: PROCESSORS)
+        patch.setattr(engine_cuda, "most_bytes", lambda: SHARED_MOST)
         for make in makers:
             make.cache_clear()
         yield

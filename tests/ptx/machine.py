@@ -90,7 +90,7 @@ class Machine:
         """The registers that tell a lane where it is; there is one row of lanes."""
         lane = np.arange(self.lanes)
         found = {"%tid.x": lane, "%ntid.x": self.lanes, "%laneid": lane % WARP}
-        found |= {"%dynamic_smem_size": self.shared}
+        found |= {"%dynamic_smem_size": self.shared, "%shared": self.memory.origin}
         found |= {"%ctaid.x": x, "%ctaid.y": y, "%nctaid.x": width, "%nctaid.y": height}
         return found
 

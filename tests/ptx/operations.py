@@ -121,6 +121,7 @@ ONE, TWO, THREE = ("",), ("",) * 2, ("",) * 3
 
 OPERATIONS = {
     "add": Operation(np.add, TWO),
+    "add.rn": Operation(np.add, TWO),
     "sub": Operation(np.subtract, TWO),
     "mul": Operation(np.multiply, TWO),
     "mul.lo": Operation(np.multiply, TWO),
