@@ -17,7 +17,7 @@ from numba import cuda
 
 from ..precision import real
 from .cuda_room import BLOCK, LANES_ACROSS, LANES_DOWN, LEFT_PITCH, RIGHT_PITCH, places, room
-from .cuda_views import four
+from .cuda_views import four, here
 
 format = np.dtype("float64")
 """Of shared memory: that of `real`."""
@@ -34,7 +34,7 @@ def multiply(rows, matrix, out):
 
     It begins with the barrier of the first tile's first step.
     """
-    height, width = out.shape
+    height, width = here(out.shape[0]), here(out.shape[1])
     layout = layout_for(height, width)
     down, across = layout
     row = 0
@@ -98,7 +98,7 @@ def stage(rows, row, matrix, column, start, layout):
 
 def copy(source, top, first, height, bits, place, pitches):
     """Copy (height, 2^bits) numbers from (top, first) on; two at a time are on their way."""
-    tile, lane, lanes = room(format), cuda.threadIdx.x, cuda.blockDim.x
+    tile, lane, lanes = room(format), here(cuda.threadIdx.x), cuda.blockDim.x
     height, width = min(height, source.shape[0] - top), min(1 << bits, source.shape[1] - first)
     step, i = max(1, lanes >> bits), lane & ((1 << bits) - 1)
     down, across = pitches
@@ -119,7 +119,7 @@ def copy(source, top, first, height, bits, place, pitches):
 def add_products(depth, layout, sums):
     """Add what the staged parts of the factors give for the square of this lane."""
     down, across = layout
-    tile, lane = room(format), cuda.threadIdx.x
+    tile, lane = room(format), here(cuda.threadIdx.x)
     part, parts = lane >> (down + across), cuda.blockDim.x >> (down + across)
     below = LEFT + BLOCK * (lane >> across & (1 << down) - 1)
     x, end = below + part * LEFT_PITCH, below + depth * LEFT_PITCH
@@ -153,7 +153,7 @@ def add_up(sums, row, column, layout, out):
     Lanes that share a square are added up, and neighbouring lanes write neighbouring numbers.
     """
     down, across = layout
-    found, lane, bits = room(format), cuda.threadIdx.x, 2 + across
+    found, lane, bits = room(format), here(cuda.threadIdx.x), 2 + across
     own, size = LEFT + BLOCK * lane, 1 << (bits + down)
     cuda.syncthreads()
     found[index(own)], found[index(own + 1)] = sums[0], sums[1]
