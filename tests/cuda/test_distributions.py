@@ -31,6 +31,9 @@ FIELDS: dict[str, dict[str, Any]] = {
     "layer": {"normalization": "layer", "weight_scale": 1.5},
 }
 
+SHORT = ("chaotic", "contracting")
+"""What the simulator runs where there is little time."""
+
 
 def smallest_p(fields: dict[str, Any], elsewhere: dict[str, Any]) -> float:
     """Of two-sample Kolmogorov-Smirnov tests of all variables, corrected for their number."""
@@ -45,7 +48,13 @@ def smallest_p(fields: dict[str, Any], elsewhere: dict[str, Any]) -> float:
     return len(VARIABLES) * float(np.min(found))
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if SIMULATED and name not in SHORT else ())
+        for name in FIELDS
+    ],
+)
 def test_devices_have_one_distribution(name: str) -> None:
     """Seeds differ: the samples are independent."""
     assert smallest_p(FIELDS[name], {}) > LEVEL

@@ -33,10 +33,7 @@ JOBS = {
     "lyapunov": ("lyapunov",),
 }
 
-SHORT = {
-    ("rnn", "gradient", "float32", (8, 0)),
-    ("rnn", "gradient", "float32", (9, 0)),
-}
+SHORT = {("rnn", "gradient", "float32", (9, 0))}
 """What is compiled where there is little time; the others are marked slow."""
 
 
