@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numba import cuda
-from numba.cuda.cudadrv.driver import CudaAPIError
 
 from ..kernels import cuda_library as library
 from ..kernels.contract import Array
@@ -23,8 +22,13 @@ from .shared_memory import allow
 FEWEST, MOST = (4, 4) if SIMULATED else (32, MOST_LANES)
 """Lanes of a block: from a warp on. The simulator runs a thread of Python for each."""
 
-OUT_OF_MEMORY = 2
-"""CUDA_ERROR_OUT_OF_MEMORY, of the driver's ``CUresult``."""
+OUT_OF_MEMORY, NAME = 2, "CUDA_ERROR_OUT_OF_MEMORY"
+"""Of the driver's ``CUresult``: numba's errors have the code, those of cuda.core the name."""
+
+if not SIMULATED:
+    from numba.cuda.core import config
+
+    config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # few networks, or few lags, are no mistake
 
 _launching = threading.Lock()
 """A kernel is compiled by its first launch: threads that start together must not all do that. Other
@@ -36,8 +40,8 @@ def memory_errors() -> Iterator[None]:
     """Turn the driver's error for a device that is full into Python's."""
     try:
         yield
-    except CudaAPIError as error:
-        if getattr(error, "code", None) != OUT_OF_MEMORY:
+    except Exception as error:  # of a launch, it has a class of a package below numba
+        if getattr(error, "code", None) != OUT_OF_MEMORY and NAME not in str(error):
             raise
         raise MemoryError("the memory of the GPU is full") from error
 

@@ -58,9 +58,9 @@ def gather(values, first, out):
 def moments(values, first, good, share, width, out):
     """Moments of columns of `values` from `first` on, over the networks that are `good`.
 
-    `out` (5, column): how many are no NaN; mean; sums of the 2nd, 3rd and 4th powers of deviations
-    from it. `share` is one over the number of good networks: a sum of values near the largest float
-    would overflow although their mean does not.
+    `out` (5, column): how many are no NaN; mean; sums of the 2nd, 3rd and 4th powers of the
+    deviations. `share` is one over the number of good networks: a sum of values near the largest
+    float would overflow although their mean does not.
     """
     row, rows = cuda.threadIdx.x // width, cuda.blockDim.x // width
     for start in range(cuda.blockIdx.x * width, out.shape[1], cuda.gridDim.x * width):

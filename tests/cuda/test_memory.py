@@ -12,7 +12,7 @@ from numba import cuda
 from numba.cuda.cudadrv.driver import CudaAPIError
 
 from gradhorizon.engine import NetworkSpec, measure
-from gradhorizon.engine.device_memory import OUT_OF_MEMORY, DeviceMemory
+from gradhorizon.engine.device_memory import NAME, OUT_OF_MEMORY, DeviceMemory, memory_errors
 
 pytestmark = pytest.mark.simulated  # a GPU is not filled here
 
@@ -72,6 +72,12 @@ def test_other_errors_of_the_driver_are_not_hidden(monkeypatch: pytest.MonkeyPat
     with pytest.raises(CudaAPIError):
         measured()
     assert asked == [5]
+
+
+def test_a_launch_that_finds_no_memory() -> None:
+    """Its error is of another package than numba, and names what the driver said."""
+    with pytest.raises(MemoryError, match="memory of the GPU"), memory_errors():
+        raise RuntimeError(f"{NAME}: the API call failed")
 
 
 def test_an_array_goes_before_its_successor_comes(monkeypatch: pytest.MonkeyPatch) -> None:
