@@ -70,6 +70,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 a warp has lanes."""
 
 KERNELS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "gradient": (("gradient",), {"precision": "float32"}),
     "float32": (BPTT, {"precision": "float32"}),
     "float64": (BPTT, {}),
     "untied": (BPTT, {"tied": False}),
@@ -81,7 +82,7 @@ KERNELS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "lyapunov-float32": (("lyapunov",), {"precision": "float32"}),
 }
 
-SHORT = ("float32",)
+SHORT = ("gradient",)
 """Kernels that are compiled where there is little time; the others are marked slow."""
 
 WELL_DEFINED: dict[str, Callable[[Any], Any]] = {
@@ -145,7 +146,7 @@ def test_sweeps_without_barriers_race() -> None:
     """Those of two warps, in shared memory and in arrays."""
     gpu = Gpu()
     gpu.memory.edit = without_barriers
-    run(gpu, NetworkSpec(**NETWORKS["large"], **KERNELS["float32"][1]), BPTT, steps=2)
+    run(gpu, NetworkSpec(**NETWORKS["large"], **KERNELS["gradient"][1]), ("gradient",), steps=2)
     found = gpu.memory.reports[-1][1].races
     for space in ("shared", "global"):
         assert any(f"{space} byte" in race for race in found)
@@ -171,12 +172,12 @@ def test_too_little_shared_memory_is_an_error(monkeypatch: pytest.MonkeyPatch) -
     """By one number: the weights that stay on the chip are the last there."""
     from gradhorizon.engine import cuda as engine
 
-    spec = NetworkSpec(**NETWORKS["small"], **KERNELS["float32"][1])
+    spec = NetworkSpec(**NETWORKS["small"], **KERNELS["gradient"][1])
     ask = engine.shared_bytes
     item = np.dtype(spec.precision).itemsize
     monkeypatch.setattr(engine, "shared_bytes", lambda *given: (ask(*given)[0] - item, True))
     with pytest.raises(AccessError, match=r"st.shared.f32 .*outside of all arrays"):
-        run(Gpu(), spec, BPTT, steps=2)
+        run(Gpu(), spec, ("gradient",), steps=2)
 
 
 def without_barriers(text: str, only: int | None = None) -> str:
