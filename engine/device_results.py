@@ -100,10 +100,11 @@ class DeviceResult:
 
     def mean_variances(self, exponent: DeviceResult) -> DeviceResult:
         """See `products.state_variance`."""
-        out = self.memory.take(f"{self.name}.mean", exponent.table.shape, "float64")
-        variance = self.table.reshape(len(self.table), *self.axes)
-        self._launch("mean_variances", out.shape, variance, exponent.table, out)
-        return DeviceResult(self.memory, f"{self.name}.mean", out, 0, exponent.axes)
+        steps = self.axes[0]
+        out = self.memory.take(f"{self.name}.mean", (len(self.table), steps), "float64")
+        arrays = (part.table.reshape(len(self.table), *part.axes) for part in (self, exponent))
+        self._launch("mean_variances", out.shape, *arrays, out)
+        return DeviceResult(self.memory, f"{self.name}.mean", out, 0, (steps,))
 
     def moments(self) -> Array:
         """See `variable.OnDevice`."""

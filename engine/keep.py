@@ -20,7 +20,7 @@ def states(run: Run) -> Arrays:
     shape = (count, steps, slots, run.spec.batch_size, run.spec.hidden_size)
     state = run.arrays.tape.state[:, first:].reshape(shape).astype(np.float64)
     with np.errstate(over="ignore"):
-        state = np.ldexp(state, run.arrays.tape.exponent[:, first:, None, None, None])
+        state = np.ldexp(state, run.arrays.tape.exponent[:, first:, None, :, None])
     names = slot_names(run.spec)
     return {
         name: np.ascontiguousarray(state[:, :, a].swapaxes(1, 2)) for a, name in enumerate(names)

@@ -143,13 +143,14 @@ def _tape(s: Sizes, wanted: Wanted) -> Fields:
         "dz": Field((s.T, s.S, s.P, s.B * s.n), linear),
         "ds": Field((s.T, s.S, s.S, s.B * s.n), linear),
         "state": Field((s.T + 1, s.S, s.B * s.n), each),
-        "exponent": Field((s.T + 1,), each, dtype=EXPONENT),
+        "exponent": Field((s.T + 1, s.C), each, dtype=EXPONENT),
         "normalised": Field((kept, s.Q, s.B * s.n)),
         "gain": Field((kept, s.Q, s.B if s.norm == LAYER else s.n)),
         "drive": Field((0 if s.plain else s.T * s.B, s.G * s.n)),
         "work": Field((2, s.n)),
         "end": Field((1,), True),
         "largest_exponent": Field((1,), True, dtype=EXPONENT),
+        "mixed": Field((1,), True, dtype=EXPONENT),
     }
 
 
@@ -159,6 +160,7 @@ def _adjoint(s: Sizes) -> Fields:
         "delta": Field((s.R, s.B * s.n)),
         "square": Field((s.window,), True),
         "exponent": Field((s.window,), True, dtype=EXPONENT),
+        "group_exponent": Field((s.window, s.C), dtype=EXPONENT),
         "extremes": Field((2,), True),
     }
 
@@ -177,7 +179,7 @@ def _gradient(s: Sizes, each: bool) -> Fields:
         "delta": Field((0 if direct else s.window * s.B * s.P * s.n,)),
         "passed": Field((s.B * s.n,)),
         "rows": Field((s.window * s.B * max(s.n, s.m),)),
-        "step_exponent": Field((s.window,), dtype=EXPONENT),
+        "step_exponent": Field((s.window, s.C), dtype=EXPONENT),
     }
 
 
@@ -185,7 +187,7 @@ def _visited(s: Sizes) -> Fields:
     return {
         "derivative": Field((3,), True),
         "variance": Field((s.window, s.B), True),
-        "exponent": Field((s.window,), True, dtype=EXPONENT),
+        "exponent": Field((s.window, s.C), True, dtype=EXPONENT),
     }
 
 

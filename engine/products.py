@@ -42,11 +42,14 @@ def log_norm(square: Any, exponent: Any, relative: bool = False) -> Any:
 
 
 def state_variance(variance: Any, exponent: Any) -> Any:
-    """Mean over sequences of variance * 4^exponent, (network, step, ...). Where the numbers are."""
+    """Mean over sequences of variance * 4^exponent, where the numbers are.
+
+    variance : (network, step, sequence); exponent : (network, step, group), one group or as many.
+    """
     if isinstance(variance, OnDevice):
         return variance.mean_variances(exponent)
     with np.errstate(over="ignore"):  # the variance itself may exceed float64: inf then
-        found = np.ldexp(variance.astype(np.float64), 2 * exponent[..., None])
+        found = np.ldexp(variance.astype(np.float64), 2 * exponent)
         return found.mean(axis=2)
 
 

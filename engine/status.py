@@ -10,15 +10,18 @@ from ..kernels.precision import FORMATS
 from .chunk import Run
 from .variable import Results
 
-STATUS = {"ok": 0, "overflow": 1, "dead": 2, "bad_input": 3}
+STATUS = {"ok": 0, "overflow": 1, "dead": 2, "bad_input": 3, "mixed_scales": 4}
 """Codes of the variable ``status``.
 
 ok : measured.
-overflow : a state, weight or gradient left the range of its format in a single step; or the state
-    of a gated, normalised network is too large for its derivatives.
+overflow : a state, weight or gradient left the range of its format in a single step; the state of a
+    gated, normalised network is too large for its derivatives; or an argument of ``sin`` is too
+    large to be reduced (beyond 12,867 in float32, 6.9e12 in float64).
 dead : dL/dnet is zero at some lag: exactly, or beside other numbers of its network; or all Lyapunov
     exponents are -inf.
 bad_input : NaN or infinity among the given weights, states or inputs.
+mixed_scales : units of one sequence differ so much in size that some were lost beside others that
+    they do not depend on (as with a block-diagonal W), and their derivatives with them.
 """
 
 
@@ -42,6 +45,7 @@ def status_of(run: Run, results: Results) -> Array:
         overflow |= ~(results["log_step_radius"] < np.inf).all(axis=1)
     codes = np.full(run.count, STATUS["ok"], np.int8)
     codes[dead] = STATUS["dead"]
+    codes[tape.mixed[:, 0] > 0] = STATUS["mixed_scales"]
     codes[overflow] = STATUS["overflow"]
     if run.given:
         finite = [_finite(a) for a in run.arrays.ensemble if a.size]

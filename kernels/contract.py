@@ -16,7 +16,10 @@ read h. The input term U x of a gate is added to the same row, or has a row of i
 
 Axes, in this order wherever they occur: step T, slot S, gate G or row P, units B n (sequence by
 sequence, in one axis, so that a cell is applied to all of them in one loop). m is the number of
-input features; K is 1 for tied weights and T for fresh weights at every step.
+input features; K is 1 for tied weights and T for fresh weights at every step. Sequences form C
+groups of D: one group of all (C = 1, D = B) where a normalisation over the batch couples them, else
+a group each (C = B, D = 1). What differs in size without bound, states and gradients, has a power
+of two of its own for each group.
 
 A sweep is written for one network: ``body(setting, network)``, `network` a `Chunk` of its arrays
 with the axes given below. The arrays of a whole chunk have an axis more in front: a length for each
@@ -134,26 +137,29 @@ class Setting(NamedTuple):
     branch: Any  # h' = skip h + branch f(net, h)
     burn_in: int  # steps before the measured window
     frame: Array  # (M, k), float64: the initial tangents of `Spectrum`
+    homogeneous: int  # 1: f(c z) = c f(z) for every c > 0, so that f is right at any scale
+    kink: int  # 1: f'(0-) differs from f'(0+), so that the sign of a tiny z counts
 
 
 class Tape(NamedTuple):
     """What a forward sweep leaves behind: all that the other sweeps need.
 
-    The true state is ``state * 2**exponent``; the exponent leaves 0 only where the state of a
-    homogeneous activation would over- or underflow.
+    The true state of a group is ``state * 2**exponent``; the exponent leaves 0 only where the state
+    would over- or underflow.
     """
 
     net: Array  # (T, Q, B n): the terms, then the pre-activations in the rows below P
     dz: Array  # (T, S, P, B n)
     ds: Array  # (T, S, S, B n)
     state: Array  # (T + 1, S, B n)
-    exponent: Array  # (T + 1), int32
+    exponent: Array  # (T + 1, C), int32
     normalised: Array  # (T, Q, B n): terms of mean 0 and variance 1; empty without a norm
     gain: Array  # (T, Q, n or B): gamma / s, the norm's derivative before its projection
     drive: Array  # (T B, G n): work space; empty where U x is written to net at once
     work: Array  # (2, n): work space
     end: Array  # (1,): size of the last state; NaN or infinite after an overflow
     largest_exponent: Array  # (1,), int32
+    mixed: Array  # (1,), int32: 1 if units of a group differ so much in size that some were lost
 
 
 class Adjoint(NamedTuple):
@@ -162,7 +168,8 @@ class Adjoint(NamedTuple):
     cotangent: Array  # (2, S, B n): work space
     delta: Array  # (R, B n): work space
     square: Array  # (lag,): |dL/dnet|^2 = square * 4**exponent
-    exponent: Array  # (lag,), int32; dL/dnet = tape.net * 2**exponent
+    exponent: Array  # (lag,), int32
+    group_exponent: Array  # (lag, C), int32; dL/dnet of a group = tape.net * 2**group_exponent
     extremes: Array  # (2,): the smallest and the largest square; NaN if one is
 
 
@@ -179,7 +186,7 @@ class WeightGradient(NamedTuple):
     delta: Array  # (lag B P n,): work space; empty where tape.net serves as it is
     passed: Array  # (B n,): work space
     rows: Array  # (lag B max(n, m, 1),): work space
-    step_exponent: Array  # (lag,), int32: work space
+    step_exponent: Array  # (lag, C), int32: work space, in the order of the steps
 
 
 class Visited(NamedTuple):
@@ -187,14 +194,13 @@ class Visited(NamedTuple):
 
     derivative: Array  # (3,): mean, mean square, largest magnitude
     variance: Array  # (lag, B): variance of h = variance * 4**exponent
-    exponent: Array  # (lag,), int32
+    exponent: Array  # (lag, C), int32
 
 
 class JacobianProduct(NamedTuple):
     """Norms and singular values of explicit products.
 
-    Sequences coupled by a normalisation over the batch have one product (C = 1, of D = B
-    sequences), others one each (C = B, D = 1); M = S D n.
+    Each group of sequences has one product; M = S D n.
     """
 
     frobenius_square: Array  # (C, lag): squared norm = frobenius_square * 4**exponent
@@ -212,7 +218,7 @@ class JacobianProduct(NamedTuple):
 
 
 class Spectrum(NamedTuple):
-    """Growth of k tangents by blocks of steps; C, D and M as in `JacobianProduct`.
+    """Growth of k tangents by blocks of steps; M as in `JacobianProduct`.
 
     Everything is float64, whatever the format of the network. A row of a frame is L numbers long, k
     and more, so that its vectors are whole; an odd number of them spreads rows over the cache.

@@ -22,6 +22,8 @@ FORMATS: dict[str, dict[str, Any]] = {
         "SIGN_BIT": 63,
         "SCALE_LIMIT": 300,
         "RESCALE_AT": 100,
+        "MIXED_BELOW": 700,
+        "APART": 120,
         **POLYNOMIALS["float64"],
     },
     "float32": {
@@ -32,6 +34,8 @@ FORMATS: dict[str, dict[str, Any]] = {
         "SIGN_BIT": 31,
         "SCALE_LIMIT": 60,
         "RESCALE_AT": 20,
+        "MIXED_BELOW": 90,
+        "APART": 64,
         **POLYNOMIALS["float32"],
     },
 }
@@ -40,8 +44,9 @@ FORMATS: dict[str, dict[str, Any]] = {
 ``RESCALE_AT``: a state or gradient is brought back to size 1 once its size leaves
 2^-RESCALE_AT..2^RESCALE_AT; the square of a product of two such numbers must be finite.
 ``SCALE_LIMIT``: the largest |k| for which an activation is evaluated at 2^k times the stored state
-(see `bodies.forward`). The coefficients of the polynomials belong to a format too: float32 needs
-half as many.
+(see `bodies.scales`). ``MIXED_BELOW``, ``APART``: a pre-activation below 2^-MIXED_BELOW, and below
+2^-APART of the state's size, is about to be lost beside others. The coefficients of the polynomials
+belong to a format too: float32 needs half as many.
 """
 
 real: Any = np.float64
@@ -51,6 +56,8 @@ EXPONENT_BIAS: int = FORMATS["float64"]["EXPONENT_BIAS"]
 SIGN_BIT: int = FORMATS["float64"]["SIGN_BIT"]
 SCALE_LIMIT: int = FORMATS["float64"]["SCALE_LIMIT"]
 RESCALE_AT: int = FORMATS["float64"]["RESCALE_AT"]
+MIXED_BELOW: int = FORMATS["float64"]["MIXED_BELOW"]
+APART: int = FORMATS["float64"]["APART"]
 EXP, LOG, SINE, COSINE, ERF, ERFC = (
     POLYNOMIALS["float64"][name] for name in ("EXP", "LOG", "SINE", "COSINE", "ERF", "ERFC")
 )

@@ -6,7 +6,7 @@ the (symmetric) Jacobian of the normalisation, if there is one,
     dL/dz = dz^T L,    L' = ds^T L + W^T N dL/dz  (the last term into slot 0, which W reads).
 
 Every cell's back-propagation through time (Werbos 1990) is this, and names no cell. L is kept as
-L 2^k with a common exponent for all sequences, so that a chain of any length neither under- nor
+L 2^k with an exponent for each group of sequences, so that a chain of any length neither under- nor
 overflows; powers of two make the rescaling exact.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..collective import fill, normalise, scale, square_norm
+from ..collective import fill, normalise_part, scale_part, square_norm
 from ..math import power_of_two
 from ..norms import project
 from ..precision import RESCALE_AT, real
@@ -35,14 +35,16 @@ def adjoint(setting, network):
     cotangent, previous = sweep.cotangent[0], sweep.cotangent[1]
     fill(cotangent, real(0.0))
     steps, own = tape.net.shape[0], tape.dz.shape[2]
+    window = steps - setting.burn_in
     W = hold(ensemble.W)
     last = W.shape[0] - 1
-    exponent = 0
+    for c in range(sweep.group_exponent.shape[1]):
+        sweep.group_exponent[0, c] = 0
     least, most = real(np.inf), real(0.0)
-    for lag in range(steps - setting.burn_in):
+    for lag in range(window):
         t = steps - 1 - lag
         if lag < ensemble.readout_gradient.shape[0]:
-            exponent = add_loss(ensemble.readout_gradient[lag], cotangent, exponent)
+            add_loss(ensemble.readout_gradient[lag], cotangent, sweep.group_exponent[lag])
         net = tape.net[t, :own]
         pull_to_net(tape.dz[t], cotangent, net)
         pull_to_state(tape.ds[t], cotangent, previous)
@@ -52,13 +54,21 @@ def adjoint(setting, network):
             delta = sweep.delta
             pull_through_norm(t, wiring, tape, delta)
         pull_to_sources(t, W[min(t, last)], delta, previous[0])
-        square, shift = safe_square_norm(net, wiring.input_row)
-        sweep.square[lag] = square
-        sweep.exponent[lag] = exponent + shift
+        keep_in_range(lag, min(lag + 1, window - 1), previous, sweep)
+        square = record_norm(lag, net, wiring.input_row, sweep)
         least, most = smaller(square, least), larger(square, most)
         cotangent, previous = previous, cotangent
-        exponent += normalise(cotangent)
     sweep.extremes[0], sweep.extremes[1] = least, most
+
+
+def keep_in_range(lag, following, cotangent, sweep):
+    """Divide the cotangent of every group by a power of two where it has left the safe range."""
+    groups = sweep.group_exponent.shape[1]
+    size = cotangent.shape[1] // groups
+    for c in range(groups):
+        k, _ = normalise_part(cotangent, c * size, (c + 1) * size)
+        if following > lag:
+            sweep.group_exponent[following, c] = sweep.group_exponent[lag, c] + k
 
 
 def smaller(x, y):
@@ -85,40 +95,77 @@ def pull_through_norm(t, wiring, tape, delta):
         barrier()
         unit, gain = tape.normalised[t, g], tape.gain[t, g]
         project(wiring.norm, delta[g], unit, gain, tape.work)
-    if tape.exponent[t] > 0:  # the gain is that of terms in units of 2^exponent
-        scale(delta, power_of_two(-tape.exponent[t]))
+    groups = tape.exponent.shape[1]
+    size = delta.shape[1] // groups
+    for c in range(groups):
+        if tape.exponent[t, c] > 0:  # the gain is that of terms in units of 2^exponent
+            scale_part(delta, c * size, (c + 1) * size, power_of_two(-tape.exponent[t, c]))
 
 
-def safe_square_norm(net, input_row):
-    """(s, k): the squared norm is s 4^k; dL/dnet is divided by 2^k where s would leave the format.
+def record_norm(lag, net, input_row, sweep):
+    """Store the norm of dL/dnet of all groups together; returns its square, without its exponent.
 
     Counted are the rows that an input term enters: the arguments of the cell's nonlinearities.
     """
-    square = rows_square(net, input_row)
+    groups = sweep.group_exponent.shape[1]
+    size = net.shape[1] // groups
+    square, exponent = real(0.0), 0
+    for c in range(groups):
+        before = sweep.group_exponent[lag, c]  # read before the barriers of what follows
+        own, shift = safe_square_norm(net, c * size, (c + 1) * size, input_row)
+        place = before + shift
+        sweep.group_exponent[lag, c] = place
+        square, exponent = joined(square, exponent, own, place)
+    sweep.square[lag] = square
+    sweep.exponent[lag] = exponent
+    return square
+
+
+def joined(square, exponent, other, place):
+    """(s, k) with s 4^k = square 4^exponent + other 4^place; k is that of one that is not 0."""
+    if square == real(0.0):
+        return other, place
+    if other == real(0.0):
+        return square, exponent
+    top = max(exponent, place)
+    low, high = power_of_two(exponent - top), power_of_two(place - top)
+    return square * low * low + other * high * high, top
+
+
+def safe_square_norm(net, low, high, input_row):
+    """(s, k): the squared norm is s 4^k; dL/dnet is divided by 2^k where s would leave the format.
+
+    Of the columns low, ..., high - 1.
+    """
+    square = rows_square(net, low, high, input_row)
     limit = power_of_two(2 * RESCALE_AT)
     if square * limit < real(1.0) or square > limit:
-        k = normalise(net)
-        return rows_square(net, input_row), k
+        k, _ = normalise_part(net, low, high)
+        return rows_square(net, low, high, input_row), k
     return square, 0
 
 
-def rows_square(net, rows):
-    """Sum of squares of some rows."""
+def rows_square(net, low, high, rows):
+    """Sum of squares of some rows, in the columns low, ..., high - 1."""
     total = real(0.0)
     for g in range(rows.size):
-        total += square_norm(net[rows[g]])
+        total += square_norm(net[rows[g], low:high])
     return total
 
 
 def add_loss(gradient, cotangent, exponent):
-    """Add dL/dh of one step to slot 0 of the cotangent; returns the exponent of the sum."""
-    common = max(exponent, 0)
-    if exponent != common:
-        scale(cotangent, power_of_two(exponent - common))
-    factor = power_of_two(-common)
-    for i in lanes(gradient.size):
-        cotangent[0, i] += factor * gradient[i]
-    return common
+    """Add dL/dh of one step to slot 0 of the cotangent; sets the exponents of the sum."""
+    groups = exponent.size
+    size = gradient.size // groups
+    for c in range(groups):
+        before, low = exponent[c], c * size
+        common = max(before, 0)
+        if before != common:
+            scale_part(cotangent, low, low + size, power_of_two(before - common))
+        factor = power_of_two(-common)
+        for i in lanes(size):
+            cotangent[0, low + i] += factor * gradient[low + i]
+        exponent[c] = common
 
 
 def pull_to_net(dz, cotangent, delta):

@@ -1,6 +1,7 @@
-"""The two factors of the terms of a weight gradient, delta (x) row; each step has an exponent.
+"""The two factors of the terms of a weight gradient, delta (x) row.
 
-delta is the gradient with respect to W h, U x or a pre-activation, row the state, the input or 1.
+Each group of sequences has an exponent at each step. delta is the gradient with respect to W h, U x
+or a pre-activation, row the state, the input or 1.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ def collect(first, recurrent, rows, terms, norm, tape, gradient):
     adjoint sweep left is not in this form already.
 
     `terms` are the rows of the normalisation to pass; those below `recurrent` hold W h, in units
-    of the state's power of two. A step's gradients get an exponent of their own, as they may be
-    far smaller than others of the step.
+    of the state's power of two. The gradients of a group get an exponent of their own at each step,
+    as they may be far smaller than others of the step.
     """
     if gradient.delta.shape[0] == 0:
         return
     steps, _, size = tape.net.shape
     window, units = steps - first, tape.work.shape[1]
     used, sequences = window * rows.size * size, size // units
+    groups = tape.exponent.shape[1]
+    members = sequences // groups
     delta = reshaped(gradient.delta[:used], (window * sequences, rows.size * units))
     passed = gradient.passed
     for low in range(window):
         t = first + low
-        above = max(tape.exponent[t], 0) if norm != 0 else 0
-        common = above if last_of(terms) < recurrent else 0
         for g in range(rows.size):
             copy_scaled(tape.net[t, rows[g]], real(1.0), passed)
             barrier()
@@ -40,15 +41,26 @@ def collect(first, recurrent, rows, terms, norm, tape, gradient):
                 unit, gain = tape.normalised[t, terms[g]], tape.gain[t, terms[g]]
                 project(norm, passed, unit, gain, tape.work)
                 barrier()
-            factor = power_of_two(common - above) if terms[g] < recurrent else real(1.0)
             for b in range(sequences):
+                above = exponent_above(tape.exponent[t, b // members], norm)
+                common = above if last_of(terms) < recurrent else 0
+                factor = power_of_two(common - above) if terms[g] < recurrent else real(1.0)
                 own = passed[b * units : (b + 1) * units]
                 out = delta[low * sequences + b, g * units : (g + 1) * units]
                 copy_scaled(own, factor, out)
             barrier()
-        exponent = gradient.step_exponent[low] - common
-        block = delta[low * sequences : (low + 1) * sequences]
-        gradient.step_exponent[low] = exponent + normalise(block)
+        for c in range(groups):
+            above = exponent_above(tape.exponent[t, c], norm)
+            common = above if last_of(terms) < recurrent else 0
+            before = gradient.step_exponent[low, c] - common
+            start = low * sequences + c * members
+            k = normalise(delta[start : start + members])
+            gradient.step_exponent[low, c] = before + k
+
+
+def exponent_above(exponent, norm):
+    """The power of two of the terms that the gain of a normalisation was found at."""
+    return max(exponent, 0) if norm != 0 else 0
 
 
 def last_of(rows):
@@ -68,12 +80,15 @@ def copy_states(states, sequences, rows):
 
 
 def normalise_steps(rows, sequences, exponent, out):
-    """Copy rows, those of each step divided by a power of two, which is added to its exponent."""
+    """Copy rows, those of each group and step divided by 2^k, where k is added to its exponent."""
     for row in range(rows.shape[0]):
         copy_scaled(rows[row], real(1.0), out[row])
-    for j in range(exponent.size):
-        before = exponent[j]
-        exponent[j] = before + normalise(out[j * sequences : (j + 1) * sequences])
+    window, groups = exponent.shape
+    members = sequences // groups
+    for j in range(window):
+        for c in range(groups):
+            before, start = exponent[j, c], j * sequences + c * members
+            exponent[j, c] = before + normalise(out[start : start + members])
 
 
 def moderate(numbers):
@@ -87,12 +102,14 @@ def moderate(numbers):
 
 
 def bring_to_scale(rows, sequences, exponent, largest, out):
-    """Out = the rows of each step times 2^(exponent - largest)."""
-    for j in range(exponent.size):
-        # a term above the largest that counts is zero itself
-        factor = power_of_two(min(max(exponent[j] - largest, -2000), 0))
-        for row in range(j * sequences, (j + 1) * sequences):
-            copy_scaled(rows[row], factor, out[row])
+    """Out = the rows of each group and step times 2^(exponent - largest)."""
+    window, groups = exponent.shape
+    members = sequences // groups
+    for j in range(window):
+        for b in range(sequences):
+            # a term above the largest that counts is zero itself
+            factor = power_of_two(min(max(exponent[j, b // members] - largest, -2000), 0))
+            copy_scaled(rows[j * sequences + b], factor, out[j * sequences + b])
 
 
 def all_equal(numbers):
@@ -104,9 +121,11 @@ def all_equal(numbers):
 
 
 def copy_reversed(source, out):
-    """Out = source in the other order: by step instead of by lag."""
-    for j in lanes(out.size):
-        out[j] = source[out.size - 1 - j]
+    """Out = source, (lag, C), in the other order: by step instead of by lag."""
+    window, groups = out.shape
+    for j in lanes(window):
+        for c in range(groups):
+            out[j, c] = source[window - 1 - j, c]
 
 
 def copy_scaled(source, factor, out):

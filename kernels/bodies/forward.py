@@ -4,10 +4,7 @@ Here alone the cell's equations are evaluated. The backward and the tangent swee
 run on the coefficients dz, ds that this sweep leaves on the tape. A cell is applied to all units
 of all sequences in one loop.
 
-Over- and underflow. The state is kept as h 2^k, with one k for all sequences. For |k| up to
-`SCALE_LIMIT` the cell is evaluated at its true scale; beyond, at 2^+-SCALE_LIMIT times the stored
-state, where every activation is homogeneous of degree one to rounding (phi(c z) = c phi(z), c > 0),
-or bounded and lost beside a state of that size, or has left zero at once (phi(0) != 0). Normalised
+Over- and underflow: a group of sequences keeps its state as h 2^k, see `scales`. Normalised
 pre-activations are at their true scale whatever the state's; gates then do not saturate beside a
 state of that size, and the engine reports an overflow. A state that decays while biases or inputs
 act is kept at its true size, and ends as zero. Powers of two are exact, so that a network that
@@ -17,11 +14,11 @@ never needs a scale is not changed by one bit.
 from __future__ import annotations
 
 from ..cells.rnn import linearise, step
-from ..collective import fill, magnitude, normalise, scale
-from ..math import power_of_two
+from ..collective import fill, magnitude, scale
 from ..norms import normalise as apply_norm
-from ..precision import RESCALE_AT, SCALE_LIMIT, real
-from ..targets.cpu import add_product, barrier, hold, lanes, multiply, reshaped
+from ..precision import real
+from ..targets.cpu import add_product, barrier, hold, lanes, largest_integer, multiply, reshaped
+from .scales import enter_scale, keep_constants, leave_scale, match_scales, off_scale
 
 
 def forward(setting, network):
@@ -35,21 +32,23 @@ def forward(setting, network):
     ensemble, tape = network.ensemble, network.tape
     project_inputs(ensemble, setting.wiring, tape)
     copy_state(ensemble.initial_state, tape.state[0])
-    tape.exponent[0] = 0
+    for c in range(tape.exponent.shape[1]):
+        tape.exponent[0, c] = 0
     W_transposed = hold(ensemble.W_transposed)
-    last = W_transposed.shape[0] - 1
+    last, mixed = W_transposed.shape[0] - 1, 0
     for t in range(tape.net.shape[0]):
         which = min(t, last)
-        advance(t, W_transposed[which], ensemble.b[which], setting, tape)
-    summarise(tape)
+        found = advance(t, W_transposed[which], ensemble.b[which], setting, tape)
+        mixed = max(mixed, found)
+    summarise(mixed, tape)
 
 
 def advance(t, W_transposed, b, setting, tape):
-    """One step of all sequences."""
+    """One step of all sequences; returns whether this lane has met units of mixed scales."""
     wiring, net = setting.wiring, tape.net[t]
-    recurrent = W_transposed.shape[0]
-    if tape.exponent[t] != 0:
-        match_scales(t, net if wiring.norm == 0 else net[:recurrent], tape)
+    recurrent, mixed = W_transposed.shape[0], 0
+    if off_scale(tape.exponent[t]):
+        mixed = match_scales(t, recurrent, setting, tape)
     add_recurrent_terms(t, W_transposed, tape.state[t, 0], net)
     if wiring.norm != 0:
         normalise_terms(t, recurrent, wiring, tape)
@@ -58,16 +57,19 @@ def advance(t, W_transposed, b, setting, tape):
         barrier()
         add_rows(b, net)
         barrier()
-    update(t, setting, tape)
+    found = update(t, recurrent, setting, tape)
     barrier()
+    return max(mixed, found)
 
 
-def summarise(tape):
-    """Record what tells of an overflow."""
-    largest = tape.exponent[0]
-    for t in range(tape.exponent.size):
-        largest = max(largest, tape.exponent[t])
+def summarise(mixed, tape):
+    """Record what tells of an overflow, and of mixed scales."""
+    largest = tape.exponent[0, 0]
+    for t in range(tape.exponent.shape[0]):
+        for c in range(tape.exponent.shape[1]):
+            largest = max(largest, tape.exponent[t, c])
     tape.largest_exponent[0] = largest
+    tape.mixed[0] = largest_integer(mixed)
     tape.end[0] = magnitude(tape.state[-1])
 
 
@@ -128,16 +130,6 @@ def add_rows(bias, net):
                 net[p, b + i] += bias[p, i]
 
 
-def match_scales(t, terms, tape):
-    """Bring the state and the terms that meet W h, or are not normalised, to one scale."""
-    exponent = tape.exponent[t]
-    if exponent > 0:
-        scale(terms, power_of_two(-exponent))
-    elif magnitude(terms) > real(0.0):
-        scale(tape.state[t], power_of_two(exponent))
-        tape.exponent[t] = 0
-
-
 def add_recurrent_terms(t, W_transposed, h, net):
     """Net[g] += W[g] h for every gate that reads h, and every sequence."""
     for g in range(W_transposed.shape[0]):
@@ -150,7 +142,7 @@ def normalise_terms(t, recurrent, wiring, tape):
         apply_norm(
             wiring.norm,
             tape.net[t, q],
-            tape.exponent[t] if q < recurrent else 0,
+            tape.exponent[t] if q < recurrent else tape.exponent[0],  # which is 0
             wiring.norm_scale,
             tape.normalised[t, q],
             tape.gain[t, q],
@@ -171,27 +163,24 @@ def add_input_terms(wiring, net):
             target[i] = keep * target[i] + source[i]
 
 
-def update(t, setting, tape):
-    """The state after a step, and its linearisation, from complete pre-activations."""
-    skip, branch = setting.skip, setting.branch
-    exponent = tape.exponent[t]
+def update(t, recurrent, setting, tape):
+    """The states after a step, and its linearisation, from complete pre-activations.
+
+    Returns whether this lane has met units of mixed scales.
+    """
+    skip, branch, mixed = setting.skip, setting.branch, 0
     z, s, new = tape.net[t], tape.state[t], tape.state[t + 1]
     dz, ds = tape.dz[t], tape.ds[t]
-    effective = min(max(exponent, -SCALE_LIMIT), SCALE_LIMIT)
-    if effective != 0:
-        if setting.wiring.norm == 0:
-            scale(z, power_of_two(effective))
-        scale(s, power_of_two(effective))
+    scaled = setting.homogeneous == 0 and off_scale(tape.exponent[t])
+    if scaled:
+        mixed = enter_scale(t, recurrent, setting, tape)
     apply_cell(setting.activation, z, s, setting.parameters, new, dz, ds)
+    if scaled:
+        keep_constants(t, recurrent, setting, tape)
     if skip != real(0.0) or branch != real(1.0):
         add_skip(s, skip, branch, new, dz, ds)
-    if effective != 0:
-        scale(s, power_of_two(-effective))
-        if exponent < -SCALE_LIMIT and magnitude(new) > power_of_two(-RESCALE_AT):
-            exponent = 0  # f(0) is not 0: one step leads back from any tiny state
-        else:
-            scale(new, power_of_two(-effective))
-    tape.exponent[t + 1] = exponent + normalise(new)
+    found = leave_scale(t, recurrent, scaled, setting, tape)
+    return max(mixed, found)
 
 
 def apply_equations(z, s, parameters, out, dz, ds):

@@ -67,7 +67,7 @@ def push_through_norm(t, first, wiring, tape, product, column):
     gains = units if wiring.norm == BATCH else group  # of all sequences together, or of each
     gradient, work = column[0], column[1:, :units]
     # the gain is that of terms in units of 2^exponent
-    factor = power_of_two(-max(tape.exponent[t], 0))
+    factor = power_of_two(-max(tape.exponent[t, first // group], 0))
     for g in range(product.shape[0] // size):
         unit = tape.normalised[t, g, low : low + size]
         gain = tape.gain[t, g, first : first + gains]

@@ -33,7 +33,8 @@ def trajectory(setting, network):
                 square += d * d
             for i in lanes(size):
                 top = max(top, abs(row[i] / branch))
-        visited.exponent[t - first] = tape.exponent[t + 1]
+        for c in range(visited.exponent.shape[1]):
+            visited.exponent[t - first, c] = tape.exponent[t + 1, c]
         for b in range(sequences):
             h = tape.state[t + 1, 0, b * units : (b + 1) * units]
             visited.variance[t - first, b] = variance(h)

@@ -11,6 +11,7 @@ magnitude: they are brought to the exponent of the largest before they are added
 from __future__ import annotations
 
 from ..collective import fill, square_norm
+from ..math import power_of_two
 from ..precision import real
 from ..rows import dot
 from ..targets.cpu import barrier, flat, lanes, largest_integer, multiply, reshaped
@@ -53,9 +54,10 @@ def gradient_of_W(sequences, setting, network):
     R, units = network.ensemble.W.shape[1:3]
     steps, exponent = tape.net.shape[0], gradient.step_exponent
     count = (steps - first) * sequences
-    copy_reversed(network.adjoint.exponent, exponent)
-    for j in lanes(exponent.size):
-        exponent[j] += tape.exponent[first + j]
+    copy_reversed(network.adjoint.group_exponent, exponent)
+    for j in lanes(exponent.shape[0]):
+        for c in range(exponent.shape[1]):
+            exponent[j, c] += tape.exponent[first + j, c]
     barrier()
     rows = reshaped(gradient.rows[: count * units], (count, units))
     if tape.state.shape[1] == 1:  # the states lie together
@@ -73,7 +75,7 @@ def gradient_of_U(sequences, setting, network):
     wiring, first, gradient = setting.wiring, setting.burn_in, network.gradient
     R, inputs = network.ensemble.W.shape[1], network.ensemble.input[first:]
     count, features = inputs.shape[0] * sequences, inputs.shape[2]
-    copy_reversed(network.adjoint.exponent, gradient.step_exponent)
+    copy_reversed(network.adjoint.group_exponent, gradient.step_exponent)
     barrier()
     rows = reshaped(inputs, (count, features))
     if not moderate(flat(rows)):
@@ -87,8 +89,8 @@ def gradient_of_U(sequences, setting, network):
 def gradient_of_b(sequences, setting, network):
     """The gradient of b: every row is 1."""
     every, first, gradient = setting.wiring.every_row, setting.burn_in, network.gradient
-    count = gradient.step_exponent.size * sequences
-    copy_reversed(network.adjoint.exponent, gradient.step_exponent)
+    count = gradient.step_exponent.shape[0] * sequences
+    copy_reversed(network.adjoint.group_exponent, gradient.step_exponent)
     rows = reshaped(gradient.rows[:count], (count, 1))
     fill(rows, real(1.0))
     collect(first, network.ensemble.W.shape[1], every, every, 0, network.tape, gradient)
@@ -107,12 +109,12 @@ def set_to_zero(which, gradient, out):
 def add_up(which, first, rows, sequences, network, out):
     """Norms of the terms delta^T rows of each step, and their sum where one array holds it.
 
-    delta is what `collect` left. `which` is 0, 1, 2 for W, U, b; step j's terms carry the factor
-    2^exponent[j].
+    delta is what `collect` left. `which` is 0, 1, 2 for W, U, b; the terms of group c at step j
+    carry the factor 2^exponent[j, c].
     """
     tape, gradient = network.tape, network.gradient
     exponent, width = gradient.step_exponent, out.shape[1]
-    window = exponent.size
+    window, groups = exponent.shape
     delta = reshaped(tape.net[first:], (window, tape.net.shape[1] * tape.net.shape[2]))
     if gradient.delta.shape[0] > 0:
         used = window * sequences * width
@@ -122,9 +124,16 @@ def add_up(which, first, rows, sequences, network, out):
     if out.shape[0] != 1:  # fresh weights at every step: each term is a gradient of its own
         for j in range(out.shape[0]):
             own = slice(j * sequences, (j + 1) * sequences)
-            multiply(delta[own].T, rows[own], out[j])
+            if groups > 1:  # to the scale of the step
+                place, step = gradient.exponent[which, window - 1 - j], slice(j, j + 1)
+                copy = reshaped(gradient.rows[: sequences * rows.shape[1]], rows[own].shape)
+                bring_to_scale(rows[own], sequences, exponent[step], place, copy)
+                barrier()
+                multiply(delta[own].T, copy, out[j])
+            else:
+                multiply(delta[own].T, rows[own], out[j])
         return
-    if not all_equal(exponent):
+    if not all_equal(flat(exponent)):
         copy = reshaped(gradient.rows[: rows.size], rows.shape)
         bring_to_scale(rows, sequences, exponent, largest, copy)
         rows = copy
@@ -141,25 +150,43 @@ def record_terms(which, sequences, delta, rows, sweep, gradient):
     """Squared norms of the terms; returns the largest exponent of those that are not zero."""
     exponent, top = gradient.step_exponent, NEVER
     known = gradient.delta.shape[0] == 0  # |delta|^2: delta is what the adjoint sweep left
-    window = exponent.size
+    window, groups = exponent.shape
     for j in lanes(window):
-        lag = window - 1 - j
+        lag, common = window - 1 - j, exponent[j, 0]
         if known:
             square = sweep.square[lag] * dot(rows[j], rows[j])
         else:
             own = slice(j * sequences, (j + 1) * sequences)
-            square = outer_square(delta[own], rows[own])
+            if groups > 1:
+                common = common_exponent(delta[own], rows[own], exponent[j])
+            square = outer_square(delta[own], rows[own], exponent[j], common)
         gradient.square[which, lag] = square
-        gradient.exponent[which, lag] = exponent[j]
+        gradient.exponent[which, lag] = common
         if square > real(0.0):
-            top = max(top, exponent[j])
+            top = max(top, common)
     return largest_integer(top)
 
 
-def outer_square(delta, rows):
-    """Squared Frobenius norm of sum_b delta_b (x) rows_b, from the two Gram matrices."""
-    total = real(0.0)
+def common_exponent(delta, rows, exponent):
+    """The largest exponent of the terms of a step that are not zero, each of a sequence."""
+    top = NEVER
+    for b in range(exponent.size):
+        if dot(delta[b], delta[b]) * dot(rows[b], rows[b]) != real(0.0):
+            top = max(top, exponent[b])
+    return top if top != NEVER else exponent[0]
+
+
+def outer_square(delta, rows, exponent, common):
+    """Squared Frobenius norm of sum_b delta_b (x) rows_b, from the two Gram matrices.
+
+    In units of 4^common; where sequences are groups of their own, each has an exponent.
+    """
+    total, apart = real(0.0), exponent.size > 1
     for b in range(delta.shape[0]):
         for c in range(delta.shape[0]):
-            total += dot(delta[b], delta[c]) * dot(rows[b], rows[c])
+            product = dot(delta[b], delta[c]) * dot(rows[b], rows[c])
+            if apart:
+                low, high = min(exponent[b] - common, 0), min(exponent[c] - common, 0)
+                product *= power_of_two(low) * power_of_two(high)
+            total += product
     return max(total, real(0.0))

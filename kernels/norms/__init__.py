@@ -11,6 +11,10 @@ in training mode, so that statistics are differentiated too: the Jacobian of an 
 
 is symmetric, and one ``project`` serves the backward and the tangent sweep (Ioffe and Szegedy
 2015; Ba, Kiros and Hinton 2016).
+
+Terms are shifted by the first of their index set before the mean is taken: the mean of equal terms
+is then that term, u is exactly 0, and EPSILON does not turn rounding errors into a signal. So are
+gradients: of a gradient that is the same everywhere exactly nothing is left (u sums to 0).
 """
 
 from __future__ import annotations
@@ -48,7 +52,8 @@ def normalise(kind, x, exponent, norm_scale, unit, gain, work):
     kind : int
     x : (B n,)
         Terms x 2^-exponent; receives gamma u, without an exponent.
-    exponent : int
+    exponent : (C,)
+        Of every group of sequences.
     norm_scale : real
         gamma.
     unit : (B n,)

@@ -11,16 +11,17 @@ def normalise(x, exponent, norm_scale, unit, gain, work):
     """See `norms.normalise`."""
     mean, variance = work[0], work[1]
     units = mean.size
-    shrink, epsilon = scales(exponent)
+    shrink, epsilon = scales(exponent[0])
     share = real(units) / real(x.size)
     for i in lanes(units):
         mean[i] = variance[i] = real(0.0)
     for b in range(0, x.size, units):
         for i in lanes(units):
-            mean[i] += x[b + i] * share
+            unit[b + i] = x[b + i] - x[i]
+            mean[i] += unit[b + i] * share
     for b in range(0, x.size, units):
         for i in lanes(units):
-            unit[b + i] = x[b + i] - mean[i]
+            unit[b + i] -= mean[i]
             variance[i] += unit[b + i] * unit[b + i] * share
     for i in lanes(units):
         inverse = inverse_deviation(variance[i], shrink, epsilon)
@@ -39,8 +40,9 @@ def project(gradient, unit, gain, work):
     share = real(units) / real(gradient.size)
     for i in lanes(units):
         mean[i] = along[i] = real(0.0)
-    for b in range(0, gradient.size, units):
+    for b in range(gradient.size - units, -1, -units):  # the first one last: others need it
         for i in lanes(units):
+            gradient[b + i] -= gradient[i]
             mean[i] += gradient[b + i] * share
             along[i] += gradient[b + i] * unit[b + i] * share
     for b in range(0, gradient.size, units):

@@ -29,13 +29,17 @@ def log_norms(square, exponent, relative, out):
 
 
 def mean_variances(variance, exponent, out):
-    """Out = mean over sequences of variance * 4^exponent: (network, step), of (..., sequence)."""
+    """Out = mean over sequences of variance * 4^exponent: (network, step).
+
+    variance : (network, step, sequence); exponent : (network, step, group), one group or as many.
+    """
     sequences = variance.shape[2]
+    members = sequences // exponent.shape[2]
     for k in range(cuda.blockIdx.x, out.shape[0], cuda.gridDim.x):
         for i in range(cuda.threadIdx.x, out.shape[1], cuda.blockDim.x):
             total = real(0.0)
             for b in range(sequences):
-                total += scaled(real(variance[k, i, b]), exponent[k, i])
+                total += scaled(real(variance[k, i, b]), exponent[k, i, b // members])
             out[k, i] = total / real(sequences)
 
 

@@ -71,13 +71,21 @@ class _Product(VectorWriter):
         self.below = self.width if flat_out else out_steps[0]
 
     def emit(self, backwards: Any) -> None:
-        """Rows four at a time, so that each vector of the matrix serves four, then one by one."""
+        """Rows four at a time, so that each vector of the matrix serves four, then one by one.
+
+        Rows that are left over have the partial sums of the others: equal rows give equal products,
+        wherever they stand.
+        """
         self.backwards = backwards
         four = self.builder.and_(self.count, self.constant(-4))
         with self.loop(self.constant(0), four, 4) as row:
             self.strip(row, 4, FOUR_ROWS)
-        with self.loop(four, self.count, 1) as row:
-            self.strip(row, 1, ONE_ROW)
+        few = self.builder.icmp_signed("==", four, self.constant(0))
+        with self.builder.if_else(few) as (alone, beside):
+            with alone, self.loop(four, self.count, 1) as row:
+                self.strip(row, 1, ONE_ROW)
+            with beside, self.loop(four, self.count, 1) as row:
+                self.strip(row, 1, FOUR_ROWS)
 
     def strip(self, row: Any, rows: int, tiles: tuple[tuple[int, int], ...]) -> None:
         """All columns of some rows: as many of the widest tile as fit, then one of each other."""

@@ -174,15 +174,33 @@ def test_saturated_gradients_are_not_lost(gain: float, precision: str) -> None:
     np.testing.assert_allclose(data.log_gradient[0], step * np.arange(40), rtol=1e-5)
 
 
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+@PRECISIONS
+def test_a_step_may_be_of_any_size(activation: str, precision: str) -> None:
+    """A homogeneous state grows by 10^300 a step (10^36 in float32): ln rho(W) per step."""
+    scale = 1e300 if precision == "float64" else 1e36
+    spec = NetworkSpec(
+        activation=activation, hidden_size=4, weight_scale=scale, precision=precision
+    )
+    ensemble = positive(sample(spec, 3, 150, burn_in=60))
+    data = measure(ensemble, products=("gradient", "jacobian", "lyapunov"))
+    assert (data.status == 0).all()
+    rho = np.abs(np.linalg.eigvals(ensemble.W.values[:, 0].astype(float))).max(axis=1)
+    tolerance = {"rtol": 0, "atol": 1e-9 if precision == "float64" else 1e-4}
+    np.testing.assert_allclose(data.rate, np.log(rho), **tolerance)
+    np.testing.assert_allclose(data.lyapunov_exponent[:, 0], np.log(rho), **tolerance)
+
+
 @PRECISIONS
 def test_bounded_activation_with_a_growing_skip(precision: str) -> None:
-    """h' = 1.2 h + sin(W h): the state follows 1.2^k, the sine adds at most 1 a step.
+    """h' = 1.2 h + erf(W h): the state follows 1.2^k, erf adds at most 1 a step.
 
     |h_k / 1.2^k - h_0| <= sum of 1.2^-j < 5 for all k, in size 1.2^1000 = e^182.
     """
     steps = 1000
-    spec = NetworkSpec(activation="sin", hidden_size=4, skip=1.2, precision=precision)
-    data = measure(spec, networks=3, steps=steps, inputs="zero", burn_in=0, keep=("states",))
+    spec = NetworkSpec(activation="erf", hidden_size=4, skip=1.2, precision=precision)
+    options = {"inputs": "zero", "burn_in": 0, "products": ("trajectory",), "keep": ("states",)}
+    data = measure(spec, networks=3, steps=steps, **options)
     assert (data.status == 0).all()
     start = sample(spec, 3, steps, inputs="zero", burn_in=0).initial_state.values
     for k in (10, 60, 200, 500, steps):

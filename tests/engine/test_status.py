@@ -85,15 +85,15 @@ def test_inputs_beyond_float32() -> None:
 
 @EACH
 def test_overflow_in_one_step(product: str) -> None:
-    """Weights of 1e300 leave the range between two rescalings."""
-    spec = NetworkSpec(activation="linear", hidden_size=4, weight_scale=1e300)
+    """Weights of 1e300 leave the range between two rescalings, but for a homogeneous activation."""
+    spec = NetworkSpec(activation="softplus", hidden_size=4, weight_scale=1e300)
     data = measure(spec, networks=3, steps=8, products=(product,))
     assert (data.status == STATUS["overflow"]).all()
 
 
 @EACH
 def test_overflow_does_not_reach_the_neighbours(product: str) -> None:
-    ensemble = sample(NetworkSpec(activation="relu", hidden_size=4), 5, 8)
+    ensemble = sample(NetworkSpec(activation="softplus", hidden_size=4), 5, 8)
     clean = measure(ensemble, products=(product,))
     ensemble["W"][2] = 1e300
     data = measure(ensemble, products=(product,))

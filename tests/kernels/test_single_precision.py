@@ -13,7 +13,7 @@ from unit_loops import compiled_loop
 
 from gradhorizon.kernels import collective, math, prepare, random, rows
 from gradhorizon.kernels.activations import ACTIVATIONS
-from gradhorizon.kernels.bodies import adjoint, factors, forward, trajectory, weights
+from gradhorizon.kernels.bodies import adjoint, factors, forward, scales, trajectory, weights
 from gradhorizon.kernels.graded import frobenius_square, rotate
 from gradhorizon.kernels.library import BINDINGS, TILES
 from gradhorizon.kernels.precision import FORMATS
@@ -27,22 +27,26 @@ ARITHMETIC = re.compile(
 
 f1, f2, f3 = (types.Array(types.float32, d, "C") for d in (1, 2, 3))
 word, integer, index = types.uint64, types.int32, types.int64
+i1 = types.Array(integer, 1, "C")
 
 PRIMITIVES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "add_recurrent_terms": (forward.add_recurrent_terms, (index, f3, f1, f2)),
     "scale": (collective.scale, (f2, types.float32)),
     "square_norm": (collective.square_norm, (f2,)),
     "normalise": (collective.normalise, (f2,)),
+    "normalise_part": (collective.normalise_part, (f2, index, index)),
+    "any_between": (scales.any_between, (f2, index, index, types.float32, types.float32)),
+    "joined": (adjoint.joined, (types.float32, index, types.float32, index)),
     "rescale": (rows.rescale, (f1,)),
     "variance": (trajectory.variance, (f1,)),
-    "outer_square": (weights.outer_square, (f2, f2)),
+    "outer_square": (weights.outer_square, (f2, f2, i1, integer)),
     "copy_scaled": (factors.copy_scaled, (f1, types.float32, f1)),
     "pull_to_net": (adjoint.pull_to_net, (f3, f2, f2)),
     "pull_to_state": (adjoint.pull_to_state, (f3, f2, f2)),
-    "add_loss": (adjoint.add_loss, (f1, f2, index)),
+    "add_loss": (adjoint.add_loss, (f1, f2, i1)),
     "add_skip": (forward.add_skip, (f2, types.float32, types.float32, f2, f3, f3)),
-    "rotate": (rotate, (f2, types.Array(integer, 1, "C"), index, index, types.float32)),
-    "frobenius_square": (frobenius_square, (f2, types.Array(integer, 1, "C"))),
+    "rotate": (rotate, (f2, i1, index, index, types.float32)),
+    "frobenius_square": (frobenius_square, (f2, i1)),
     "uniform_single": (random.uniform_single, (index, word, word, word, index, f1)),
     "transform": (random.transform, (types.float32, index, f1)),
     "transpose": (prepare.transpose, (f3, f3)),

@@ -1,0 +1,174 @@
+"""The powers of two of the states: how a group of sequences of any size goes through a step.
+
+A group's state is kept as h 2^k. For |k| up to `SCALE_LIMIT` the cell is evaluated at its true
+scale. Beyond, recurrent terms and state enter at 2^+-SCALE_LIMIT times the stored numbers. That is
+right to rounding as long as every f is at its asymptote there: homogeneous of degree one, or a
+constant, which keeps its true size (`keep_constants`); or, for tiny states, linear, or has left zero
+at once (f(0) != 0). An f that is homogeneous everywhere is evaluated at the stored scale.
+
+Units of one group share its power of two. Where their sizes differ so much that this is wrong, the
+functions below return 1, for the lane that has found it:
+
+* beside a state above the limit, a pre-activation between `TINY`, where f is linear, and
+  `ASYMPTOTIC`, as of a unit that reads none of the large ones; and any state of several slots,
+  which grow apart;
+* for f with a kink at zero, a pre-activation that is about to become zero beside others.
+
+An exact zero stays zero at any scale, and is no such case: factors are bounded so that only a zero
+becomes zero. (For a kink: as long as weights of one network do not differ by more than a factor
+2^(1000 - MIXED_BELOW), or 2^(149 - MIXED_BELOW) in float32.)
+"""
+
+from __future__ import annotations
+
+from ..collective import magnitude_of_part, normalise_part, scale_part
+from ..math import power_of_two
+from ..precision import (
+    APART,
+    EXPONENT_BIAS,
+    MANTISSA_BITS,
+    MIXED_BELOW,
+    RESCALE_AT,
+    SCALE_LIMIT,
+    real,
+)
+from ..targets.cpu import lanes
+
+ASYMPTOTIC = 1024.0
+"""From this magnitude on every activation that is not periodic is at its asymptote, to rounding."""
+
+TINY = -60
+"""Up to 2^TINY every activation without a kink is linear, to rounding."""
+
+
+def off_scale(exponent):
+    """Whether any group of a step has a power of two."""
+    found = False
+    for c in range(exponent.size):
+        found = found or exponent[c] != 0
+    return found
+
+
+def bounded_power(k):
+    """2^k; for a k too small, the least that leaves numbers of size 1 in the normal range."""
+    return power_of_two(max(k, MANTISSA_BITS - EXPONENT_BIAS))
+
+
+def clip_exponent(exponent):
+    """The power of two at which a group is evaluated."""
+    return min(max(exponent, -SCALE_LIMIT), SCALE_LIMIT)
+
+
+def match_scales(t, recurrent, setting, tape):
+    """Bring the state and the terms that meet W h to one scale; returns whether units are mixed."""
+    terms = tape.net[t, :recurrent]
+    acting = tape.net[t] if setting.wiring.norm == 0 else terms
+    groups, mixed = tape.exponent.shape[1], 0
+    size = terms.shape[1] // groups
+    for c in range(groups):
+        exponent, low, high = tape.exponent[t, c], c * size, (c + 1) * size
+        if exponent > 0:
+            smooth = setting.homogeneous == 1 and setting.kink == 0
+            factor = power_of_two(-exponent) if smooth else bounded_power(-exponent)
+            scale_part(terms, low, high, factor)
+        elif exponent < 0 and magnitude_of_part(acting, low, high) > real(0.0):
+            alive = magnitude_of_part(tape.state[t], low, high) > real(0.0)
+            if setting.kink == 1 and exponent < -MIXED_BELOW and alive:
+                mixed = max(mixed, any_zero(terms, low, high))
+            scale_part(tape.state[t], low, high, power_of_two(exponent))
+            tape.exponent[t, c] = 0
+    return mixed
+
+
+def enter_scale(t, recurrent, setting, tape):
+    """Bring states and pre-activations to where the cell is evaluated; returns whether mixed."""
+    z, s = tape.net[t, :recurrent], tape.state[t]
+    groups, mixed = tape.exponent.shape[1], 0
+    size = s.shape[1] // groups
+    for c in range(groups):
+        exponent, low, high = tape.exponent[t, c], c * size, (c + 1) * size
+        effective = clip_exponent(exponent)
+        if effective != 0:
+            if setting.wiring.norm == 0:
+                scale_part(z, low, high, power_of_two(effective))
+            scale_part(s, low, high, power_of_two(effective))
+        if exponent > SCALE_LIMIT and setting.wiring.norm == 0:
+            several = 1 if s.shape[0] > 1 else 0
+            least = power_of_two(TINY + SCALE_LIMIT - exponent)
+            found = any_between(z, low, high, least, real(ASYMPTOTIC))
+            mixed = max(mixed, several, found)
+    return mixed
+
+
+def keep_constants(t, recurrent, setting, tape):
+    """Give f its true size where it does not depend on a state above the limit.
+
+    Such an f is normalised, or has no derivative left.
+    """
+    new, dz, ds = tape.state[t + 1], tape.dz[t], tape.ds[t]
+    groups = tape.exponent.shape[1]
+    size = new.shape[1] // groups
+    for c in range(groups):
+        exponent = tape.exponent[t, c]
+        if exponent > SCALE_LIMIT:
+            factor = bounded_power(SCALE_LIMIT - exponent)
+            for i in lanes(size):
+                unit = c * size + i
+                if setting.wiring.norm != 0 or is_constant(recurrent, unit, dz, ds):
+                    new[0, unit] *= factor
+
+
+def is_constant(recurrent, i, dz, ds):
+    """Whether h' of a unit depends neither on the recurrent terms nor on the state."""
+    found = ds[0, 0, i] == real(0.0)
+    for g in range(recurrent):
+        found = found and dz[0, g, i] == real(0.0)
+    return found
+
+
+def leave_scale(t, recurrent, evaluated, setting, tape):
+    """Store the new states with their powers of two; returns whether units are mixed.
+
+    `evaluated`: whether `enter_scale` has been called.
+    """
+    s, new = tape.state[t], tape.state[t + 1]
+    groups, mixed = tape.exponent.shape[1], 0
+    size = new.shape[1] // groups
+    for c in range(groups):
+        exponent, low, high = tape.exponent[t, c], c * size, (c + 1) * size
+        effective = clip_exponent(exponent) if evaluated else 0
+        if effective != 0:
+            scale_part(s, low, high, power_of_two(-effective))
+            tiny = exponent < -SCALE_LIMIT
+            if tiny and magnitude_of_part(new, low, high) > power_of_two(-RESCALE_AT):
+                exponent = 0  # f(0) is not 0: one step leads back from any tiny state
+            else:
+                scale_part(new, low, high, power_of_two(-effective))
+        k, total = normalise_part(new, low, high)
+        tape.exponent[t + 1, c] = exponent + k
+        if setting.kink == 1:
+            least = min(total * power_of_two(-APART), power_of_two(-MIXED_BELOW))
+            z = tape.net[t, :recurrent]
+            mixed = max(mixed, any_between(z, low, high, real(0.0), least))
+    return mixed
+
+
+def any_between(rows, low, high, least, bound):
+    """1 if least < |x| < bound for a number x of this lane in the columns low, ..., high - 1."""
+    found = 0
+    for a in range(rows.shape[0]):
+        row = rows[a]
+        for i in lanes(high - low):
+            x = abs(row[low + i])
+            found += (least < x) & (x < bound)
+    return min(found, 1)
+
+
+def any_zero(rows, low, high):
+    """1 if a number of this lane in the columns low, ..., high - 1 is 0."""
+    found = 0
+    for a in range(rows.shape[0]):
+        row = rows[a]
+        for i in lanes(high - low):
+            found += row[low + i] == real(0.0)
+    return min(found, 1)
