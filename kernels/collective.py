@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from .math import exponent_of, power_of_two
 from .precision import EXPONENT_BIAS, RESCALE_AT, real
-from .targets.cpu import barrier, flat, lanes, largest_integer, reshaped, total
+from .targets.cpu import (
+    barrier,
+    flat,
+    lanes,
+    largest_integer,
+    own_magnitude,
+    own_square,
+    reshaped,
+    section,
+    total,
+)
 
 FAR = 2**62
 """Beyond every index."""
@@ -52,46 +62,57 @@ def square_norm(array):
     return total(own)
 
 
-def scale_part(rows, low, high, factor):
-    """Multiply the columns low, ..., high - 1 of all rows by a factor, in place."""
+def scale_part(rows, low, size, factor):
+    """Multiply the columns low, ..., low + size - 1 of all rows by a factor, in place."""
     barrier()
     for a in range(rows.shape[0]):
-        row = rows[a]
-        for i in lanes(high - low):
-            row[low + i] *= factor
+        part = section(rows[a], low, size)
+        for i in lanes(size):
+            part[i] *= factor
     barrier()
 
 
-def magnitude_of_part(rows, low, high):
-    """Sum of the absolute values in the columns low, ..., high - 1 of all rows."""
+def magnitude_of_part(rows, low, size):
+    """Sum of the absolute values in the columns low, ..., low + size - 1 of all rows."""
     own = real(0.0)
     barrier()
     for a in range(rows.shape[0]):
-        row = rows[a]
-        for i in lanes(high - low):
-            own += abs(row[low + i])
+        own += own_magnitude(rows[a], low, size)
     return total(own)
 
 
-def normalise_part(rows, low, high):
-    """Divide the columns low, ..., high - 1 of all rows by a power of two where they need one.
+def square_of_part(row, low, size):
+    """Sum of the squares of row[low], ..., row[low + size - 1]."""
+    if size == row.size:
+        return square_norm(row)
+    barrier()
+    return total(own_square(row, low, size))
+
+
+def off_range(size):
+    """Whether numbers of this size, the sum of their absolute values, need a power of two."""
+    limit = power_of_two(RESCALE_AT)
+    return size > limit or (real(0.0) < size and size * limit < real(1.0))
+
+
+def normalise_part(rows, low, size):
+    """Divide the columns low, ..., low + size - 1 of all rows by a power of two, if they need one.
 
     Returns
     -------
     k : int
-        The columns are divided by 2^k, so that their size, the sum of absolute values, is between
-        1 and 2; 0 where the size is between 2^-RESCALE_AT and 2^RESCALE_AT already.
-    size : real
-        The size before.
+        The columns are divided by 2^k, so that the sum of their absolute values is between 1 and 2;
+        0 where that is between 2^-RESCALE_AT and 2^RESCALE_AT already.
+    before : real
+        The sum before.
     """
-    size = magnitude_of_part(rows, low, high)
-    limit = power_of_two(RESCALE_AT)
-    if size > limit or (real(0.0) < size and size * limit < real(1.0)):
-        k = exponent_of(size)
+    before = magnitude_of_part(rows, low, size)
+    if off_range(before):
+        k = exponent_of(before)
         if k <= EXPONENT_BIAS:  # an infinite or NaN state stays what it is
-            scale_part(rows, low, high, power_of_two(-k))
-            return k, size
-    return 0, size
+            scale_part(rows, low, size, power_of_two(-k))
+            return k, before
+    return 0, before
 
 
 def normalise(array):

@@ -23,9 +23,10 @@ from .logarithms import log_norms
 from .precision import FORMATS
 from .specialise import specialise, switch
 from .targets import cpu
-from .targets.calls import address, flat, reshaped
+from .targets.calls import address, flat, reshaped, section
 from .targets.panel import orthonormalise_panel
-from .targets.product import add_product
+from .targets.product import row_product, rows_product
+from .targets.row_part import own_between, own_magnitude, own_square
 
 LINEAR_SWEEPS: dict[str, Callable[..., None]] = {
     body.__name__: body for body in (trajectory, jacobian, lyapunov, adjoint, weights)
@@ -35,10 +36,15 @@ serves all of them; in the order in which they run: `adjoint` overwrites the pre
 `weights` wants what it leaves."""
 
 TARGET = {
-    "add_product": add_product,
+    "row_product": row_product,
+    "rows_product": rows_product,
     "orthonormalise_panel": orthonormalise_panel,
     "flat": flat,
     "reshaped": reshaped,
+    "section": section,
+    "own_magnitude": own_magnitude,
+    "own_square": own_square,
+    "own_between": own_between,
 }
 BINDINGS = {name: names | TARGET for name, names in FORMATS.items()}
 """What the sources of the sweeps leave open, per precision."""

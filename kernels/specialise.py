@@ -40,6 +40,7 @@ counted (two locked instructions each; they took half of a step of 16 units)."""
 CALLED = (
     "apply_equations",
     "multiply",
+    "add_several",
     "project_inputs",
     "collect",
     "add_up",
@@ -50,6 +51,7 @@ CALLED = (
     "multiply_rows",
     "make_orthogonal",
     "record",
+    "run_scaled",
 )
 """Inner functions that stay functions. The others are inlined: a call hands over every field of
 every array, a few hundred numbers for a tape, which costs a third of a step of 16 units. What is

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..collective import fill, normalise_part, scale_part, square_norm
+from ..collective import fill, normalise_part, scale_part, square_of_part
 from ..math import power_of_two
 from ..norms import project
 from ..precision import RESCALE_AT, real
-from ..targets.cpu import add_product, barrier, hold, lanes
+from ..targets.cpu import add_product, barrier, hold, lanes, section
 
 
 def adjoint(setting, network):
@@ -35,7 +35,7 @@ def adjoint(setting, network):
     cotangent, previous = sweep.cotangent[0], sweep.cotangent[1]
     fill(cotangent, real(0.0))
     steps, own = tape.net.shape[0], tape.dz.shape[2]
-    window = steps - setting.burn_in
+    window, size = steps - setting.burn_in, cotangent.shape[1] // sweep.group_exponent.shape[1]
     W = hold(ensemble.W)
     last = W.shape[0] - 1
     for c in range(sweep.group_exponent.shape[1]):
@@ -44,7 +44,7 @@ def adjoint(setting, network):
     for lag in range(window):
         t = steps - 1 - lag
         if lag < ensemble.readout_gradient.shape[0]:
-            add_loss(ensemble.readout_gradient[lag], cotangent, sweep.group_exponent[lag])
+            add_loss(ensemble.readout_gradient[lag], size, cotangent, sweep.group_exponent[lag])
         net = tape.net[t, :own]
         pull_to_net(tape.dz[t], cotangent, net)
         pull_to_state(tape.ds[t], cotangent, previous)
@@ -52,21 +52,19 @@ def adjoint(setting, network):
         delta = net
         if wiring.norm != 0:
             delta = sweep.delta
-            pull_through_norm(t, wiring, tape, delta)
+            pull_through_norm(t, size, wiring, tape, delta)
         pull_to_sources(t, W[min(t, last)], delta, previous[0])
-        keep_in_range(lag, min(lag + 1, window - 1), previous, sweep)
-        square = record_norm(lag, net, wiring.input_row, sweep)
+        rescale(lag, min(lag + 1, window - 1), size, previous, sweep)
+        square = record_norm(lag, size, net, wiring.input_row, sweep)
         least, most = smaller(square, least), larger(square, most)
         cotangent, previous = previous, cotangent
     sweep.extremes[0], sweep.extremes[1] = least, most
 
 
-def keep_in_range(lag, following, cotangent, sweep):
+def rescale(lag, following, size, cotangent, sweep):
     """Divide the cotangent of every group by a power of two where it has left the safe range."""
-    groups = sweep.group_exponent.shape[1]
-    size = cotangent.shape[1] // groups
-    for c in range(groups):
-        k, _ = normalise_part(cotangent, c * size, (c + 1) * size)
+    for c in range(sweep.group_exponent.shape[1]):
+        k, _ = normalise_part(cotangent, c * size, size)
         if following > lag:
             sweep.group_exponent[following, c] = sweep.group_exponent[lag, c] + k
 
@@ -87,7 +85,7 @@ def pull_to_sources(t, W, delta, previous):
         add_product(delta[g], W[g], previous, t % 2 == 1)
 
 
-def pull_through_norm(t, wiring, tape, delta):
+def pull_through_norm(t, size, wiring, tape, delta):
     """Gradient with respect to the recurrent terms, of which there are as many as rows of delta."""
     for g in range(delta.shape[0]):
         for i in lanes(delta.shape[1]):
@@ -95,24 +93,20 @@ def pull_through_norm(t, wiring, tape, delta):
         barrier()
         unit, gain = tape.normalised[t, g], tape.gain[t, g]
         project(wiring.norm, delta[g], unit, gain, tape.work)
-    groups = tape.exponent.shape[1]
-    size = delta.shape[1] // groups
-    for c in range(groups):
+    for c in range(tape.exponent.shape[1]):
         if tape.exponent[t, c] > 0:  # the gain is that of terms in units of 2^exponent
-            scale_part(delta, c * size, (c + 1) * size, power_of_two(-tape.exponent[t, c]))
+            scale_part(delta, c * size, size, power_of_two(-tape.exponent[t, c]))
 
 
-def record_norm(lag, net, input_row, sweep):
+def record_norm(lag, size, net, input_row, sweep):
     """Store the norm of dL/dnet of all groups together; returns its square, without its exponent.
 
     Counted are the rows that an input term enters: the arguments of the cell's nonlinearities.
     """
-    groups = sweep.group_exponent.shape[1]
-    size = net.shape[1] // groups
     square, exponent = real(0.0), 0
-    for c in range(groups):
+    for c in range(sweep.group_exponent.shape[1]):
         before = sweep.group_exponent[lag, c]  # read before the barriers of what follows
-        own, shift = safe_square_norm(net, c * size, (c + 1) * size, input_row)
+        own, shift = safe_square_norm(net, c * size, size, input_row)
         place = before + shift
         sweep.group_exponent[lag, c] = place
         square, exponent = joined(square, exponent, own, place)
@@ -123,6 +117,8 @@ def record_norm(lag, net, input_row, sweep):
 
 def joined(square, exponent, other, place):
     """(s, k) with s 4^k = square 4^exponent + other 4^place; k is that of one that is not 0."""
+    if place == exponent:
+        return square + other, place
     if square == real(0.0):
         return other, place
     if other == real(0.0):
@@ -132,39 +128,38 @@ def joined(square, exponent, other, place):
     return square * low * low + other * high * high, top
 
 
-def safe_square_norm(net, low, high, input_row):
+def safe_square_norm(net, low, size, input_row):
     """(s, k): the squared norm is s 4^k; dL/dnet is divided by 2^k where s would leave the format.
 
-    Of the columns low, ..., high - 1.
+    Of the columns low, ..., low + size - 1.
     """
-    square = rows_square(net, low, high, input_row)
+    square = rows_square(net, low, size, input_row)
     limit = power_of_two(2 * RESCALE_AT)
     if square * limit < real(1.0) or square > limit:
-        k, _ = normalise_part(net, low, high)
-        return rows_square(net, low, high, input_row), k
+        k, _ = normalise_part(net, low, size)
+        return rows_square(net, low, size, input_row), k
     return square, 0
 
 
-def rows_square(net, low, high, rows):
-    """Sum of squares of some rows, in the columns low, ..., high - 1."""
+def rows_square(net, low, size, rows):
+    """Sum of squares of some rows, in the columns low, ..., low + size - 1."""
     total = real(0.0)
     for g in range(rows.size):
-        total += square_norm(net[rows[g], low:high])
+        total += square_of_part(net[rows[g]], low, size)
     return total
 
 
-def add_loss(gradient, cotangent, exponent):
+def add_loss(gradient, size, cotangent, exponent):
     """Add dL/dh of one step to slot 0 of the cotangent; sets the exponents of the sum."""
-    groups = exponent.size
-    size = gradient.size // groups
-    for c in range(groups):
+    for c in range(exponent.size):
         before, low = exponent[c], c * size
         common = max(before, 0)
         if before != common:
-            scale_part(cotangent, low, low + size, power_of_two(before - common))
+            scale_part(cotangent, low, size, power_of_two(before - common))
         factor = power_of_two(-common)
+        own, part = section(gradient, low, size), section(cotangent[0], low, size)
         for i in lanes(size):
-            cotangent[0, low + i] += factor * gradient[low + i]
+            part[i] += factor * own[i]
         exponent[c] = common
 
 

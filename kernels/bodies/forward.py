@@ -18,7 +18,14 @@ from ..collective import fill, magnitude, scale
 from ..norms import normalise as apply_norm
 from ..precision import real
 from ..targets.cpu import add_product, barrier, hold, lanes, largest_integer, multiply, reshaped
-from .scales import enter_scale, keep_constants, leave_scale, match_scales, off_scale
+from .scales import (
+    check_range,
+    enter_scale,
+    keep_constants,
+    match_scales,
+    normalise_states,
+    off_scale,
+)
 
 
 def forward(setting, network):
@@ -36,30 +43,70 @@ def forward(setting, network):
         tape.exponent[0, c] = 0
     W_transposed = hold(ensemble.W_transposed)
     last, mixed = W_transposed.shape[0] - 1, 0
-    for t in range(tape.net.shape[0]):
+    size = tape.state.shape[2] // tape.exponent.shape[1]
+    t, in_range = 0, True
+    while in_range and t < tape.net.shape[0]:
         which = min(t, last)
-        found = advance(t, W_transposed[which], ensemble.b[which], setting, tape)
+        advance(t, W_transposed[which], ensemble.b[which], setting, tape)
+        in_range, found = check_range(t, W_transposed.shape[1], size, setting, tape)
         mixed = max(mixed, found)
+        t += 1
+    if not in_range:
+        mixed = max(mixed, run_scaled(t, W_transposed, size, setting, network))
     summarise(mixed, tape)
 
 
 def advance(t, W_transposed, b, setting, tape):
-    """One step of all sequences; returns whether this lane has met units of mixed scales."""
+    """One step of all sequences, at their true scale."""
+    complete_net(t, W_transposed, b, setting, tape)
+    evaluate(t, setting, tape)
+    skip_past(t, setting, tape)
+    barrier()
+
+
+def run_scaled(first, W_transposed, size, setting, network):
+    """Run the steps from `first` on with powers of two, which the states before it have called for.
+
+    Apart from the steps before: their loop is a quarter faster without this code.
+
+    Returns
+    -------
+    mixed : int
+        1 if this lane has met units of mixed scales, else 0.
+    """
+    ensemble, tape = network.ensemble, network.tape
+    recurrent, last = W_transposed.shape[1], W_transposed.shape[0] - 1
+    mixed = normalise_states(first - 1, recurrent, size, False, setting, tape)
+    for t in range(first, tape.net.shape[0]):
+        which = min(t, last)
+        found = match_scales(t, recurrent, size, setting, tape)
+        mixed = max(mixed, found)
+        complete_net(t, W_transposed[which], ensemble.b[which], setting, tape)
+        scaled = setting.homogeneous == 0 and off_scale(tape.exponent[t])
+        if scaled:
+            found = enter_scale(t, recurrent, size, setting, tape)
+            mixed = max(mixed, found)
+        evaluate(t, setting, tape)
+        if scaled:
+            keep_constants(t, recurrent, size, setting, tape)
+        skip_past(t, setting, tape)
+        found = normalise_states(t, recurrent, size, scaled, setting, tape)
+        mixed = max(mixed, found)
+        barrier()
+    return mixed
+
+
+def complete_net(t, W_transposed, b, setting, tape):
+    """The pre-activations of a step, from the terms that need no state."""
     wiring, net = setting.wiring, tape.net[t]
-    recurrent, mixed = W_transposed.shape[0], 0
-    if off_scale(tape.exponent[t]):
-        mixed = match_scales(t, recurrent, setting, tape)
     add_recurrent_terms(t, W_transposed, tape.state[t, 0], net)
     if wiring.norm != 0:
-        normalise_terms(t, recurrent, wiring, tape)
+        normalise_terms(t, W_transposed.shape[0], wiring, tape)
         barrier()
         add_input_terms(wiring, net)
         barrier()
         add_rows(b, net)
         barrier()
-    found = update(t, recurrent, setting, tape)
-    barrier()
-    return max(mixed, found)
 
 
 def summarise(mixed, tape):
@@ -163,24 +210,18 @@ def add_input_terms(wiring, net):
             target[i] = keep * target[i] + source[i]
 
 
-def update(t, recurrent, setting, tape):
-    """The states after a step, and its linearisation, from complete pre-activations.
-
-    Returns whether this lane has met units of mixed scales.
-    """
-    skip, branch, mixed = setting.skip, setting.branch, 0
+def evaluate(t, setting, tape):
+    """The cell's equations and their linearisation, from complete pre-activations."""
     z, s, new = tape.net[t], tape.state[t], tape.state[t + 1]
-    dz, ds = tape.dz[t], tape.ds[t]
-    scaled = setting.homogeneous == 0 and off_scale(tape.exponent[t])
-    if scaled:
-        mixed = enter_scale(t, recurrent, setting, tape)
-    apply_cell(setting.activation, z, s, setting.parameters, new, dz, ds)
-    if scaled:
-        keep_constants(t, recurrent, setting, tape)
+    apply_cell(setting.activation, z, s, setting.parameters, new, tape.dz[t], tape.ds[t])
+
+
+def skip_past(t, setting, tape):
+    """Add the skip connection, if there is one."""
+    skip, branch = setting.skip, setting.branch
     if skip != real(0.0) or branch != real(1.0):
-        add_skip(s, skip, branch, new, dz, ds)
-    found = leave_scale(t, recurrent, scaled, setting, tape)
-    return max(mixed, found)
+        s, new = tape.state[t], tape.state[t + 1]
+        add_skip(s, skip, branch, new, tape.dz[t], tape.ds[t])
 
 
 def apply_equations(z, s, parameters, out, dz, ds):

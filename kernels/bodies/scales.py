@@ -2,9 +2,9 @@
 
 A group's state is kept as h 2^k. For |k| up to `SCALE_LIMIT` the cell is evaluated at its true
 scale. Beyond, recurrent terms and state enter at 2^+-SCALE_LIMIT times the stored numbers. That is
-right to rounding as long as every f is at its asymptote there: homogeneous of degree one, or a
-constant, which keeps its true size (`keep_constants`); or, for tiny states, linear, or has left zero
-at once (f(0) != 0). An f that is homogeneous everywhere is evaluated at the stored scale.
+right to rounding as long as every f is at its asymptote there: homogeneous of degree one, or
+constant, in which case f keeps its true size (`keep_constants`). A tiny f is linear, or has left
+zero at once (f(0) != 0). An f that is homogeneous everywhere is evaluated at the stored scale.
 
 Units of one group share its power of two. Where their sizes differ so much that this is wrong, the
 functions below return 1, for the lane that has found it:
@@ -21,7 +21,7 @@ becomes zero. (For a kink: as long as weights of one network do not differ by mo
 
 from __future__ import annotations
 
-from ..collective import magnitude_of_part, normalise_part, scale_part
+from ..collective import magnitude_of_part, normalise_part, off_range, scale_part
 from ..math import power_of_two
 from ..precision import (
     APART,
@@ -32,7 +32,7 @@ from ..precision import (
     SCALE_LIMIT,
     real,
 )
-from ..targets.cpu import lanes
+from ..targets.cpu import lanes, own_between, section
 
 ASYMPTOTIC = 1024.0
 """From this magnitude on every activation that is not periodic is at its asymptote, to rounding."""
@@ -59,56 +59,52 @@ def clip_exponent(exponent):
     return min(max(exponent, -SCALE_LIMIT), SCALE_LIMIT)
 
 
-def match_scales(t, recurrent, setting, tape):
+def match_scales(t, recurrent, size, setting, tape):
     """Bring the state and the terms that meet W h to one scale; returns whether units are mixed."""
     terms = tape.net[t, :recurrent]
     acting = tape.net[t] if setting.wiring.norm == 0 else terms
-    groups, mixed = tape.exponent.shape[1], 0
-    size = terms.shape[1] // groups
-    for c in range(groups):
-        exponent, low, high = tape.exponent[t, c], c * size, (c + 1) * size
+    mixed = 0
+    for c in range(tape.exponent.shape[1]):
+        exponent, low = tape.exponent[t, c], c * size
         if exponent > 0:
             smooth = setting.homogeneous == 1 and setting.kink == 0
             factor = power_of_two(-exponent) if smooth else bounded_power(-exponent)
-            scale_part(terms, low, high, factor)
-        elif exponent < 0 and magnitude_of_part(acting, low, high) > real(0.0):
-            alive = magnitude_of_part(tape.state[t], low, high) > real(0.0)
+            scale_part(terms, low, size, factor)
+        elif exponent < 0 and magnitude_of_part(acting, low, size) > real(0.0):
+            alive = magnitude_of_part(tape.state[t], low, size) > real(0.0)
             if setting.kink == 1 and exponent < -MIXED_BELOW and alive:
-                mixed = max(mixed, any_zero(terms, low, high))
-            scale_part(tape.state[t], low, high, power_of_two(exponent))
+                mixed = max(mixed, any_zero(terms, low, size))
+            scale_part(tape.state[t], low, size, power_of_two(exponent))
             tape.exponent[t, c] = 0
     return mixed
 
 
-def enter_scale(t, recurrent, setting, tape):
+def enter_scale(t, recurrent, size, setting, tape):
     """Bring states and pre-activations to where the cell is evaluated; returns whether mixed."""
     z, s = tape.net[t, :recurrent], tape.state[t]
-    groups, mixed = tape.exponent.shape[1], 0
-    size = s.shape[1] // groups
-    for c in range(groups):
-        exponent, low, high = tape.exponent[t, c], c * size, (c + 1) * size
+    mixed = 0
+    for c in range(tape.exponent.shape[1]):
+        exponent, low = tape.exponent[t, c], c * size
         effective = clip_exponent(exponent)
         if effective != 0:
             if setting.wiring.norm == 0:
-                scale_part(z, low, high, power_of_two(effective))
-            scale_part(s, low, high, power_of_two(effective))
+                scale_part(z, low, size, power_of_two(effective))
+            scale_part(s, low, size, power_of_two(effective))
         if exponent > SCALE_LIMIT and setting.wiring.norm == 0:
             several = 1 if s.shape[0] > 1 else 0
             least = power_of_two(TINY + SCALE_LIMIT - exponent)
-            found = any_between(z, low, high, least, real(ASYMPTOTIC))
+            found = any_between(z, low, size, least, real(ASYMPTOTIC))
             mixed = max(mixed, several, found)
     return mixed
 
 
-def keep_constants(t, recurrent, setting, tape):
+def keep_constants(t, recurrent, size, setting, tape):
     """Give f its true size where it does not depend on a state above the limit.
 
     Such an f is normalised, or has no derivative left.
     """
     new, dz, ds = tape.state[t + 1], tape.dz[t], tape.ds[t]
-    groups = tape.exponent.shape[1]
-    size = new.shape[1] // groups
-    for c in range(groups):
+    for c in range(tape.exponent.shape[1]):
         exponent = tape.exponent[t, c]
         if exponent > SCALE_LIMIT:
             factor = bounded_power(SCALE_LIMIT - exponent)
@@ -126,49 +122,71 @@ def is_constant(recurrent, i, dz, ds):
     return found
 
 
-def leave_scale(t, recurrent, evaluated, setting, tape):
-    """Store the new states with their powers of two; returns whether units are mixed.
+def leave_scale(t, c, size, tape):
+    """Undo `enter_scale` for the states of group c; returns the exponent of the new one."""
+    s, new, exponent, low = tape.state[t], tape.state[t + 1], tape.exponent[t, c], c * size
+    effective = clip_exponent(exponent)
+    if effective != 0:
+        scale_part(s, low, size, power_of_two(-effective))
+        tiny = exponent < -SCALE_LIMIT
+        if tiny and magnitude_of_part(new, low, size) > power_of_two(-RESCALE_AT):
+            return 0  # f(0) is not 0: one step leads back from any tiny state
+        scale_part(new, low, size, power_of_two(-effective))
+    return exponent
+
+
+def normalise_states(t, recurrent, size, evaluated, setting, tape):
+    """Divide the new states by powers of two where they need one; returns whether mixed.
 
     `evaluated`: whether `enter_scale` has been called.
     """
-    s, new = tape.state[t], tape.state[t + 1]
-    groups, mixed = tape.exponent.shape[1], 0
-    size = new.shape[1] // groups
-    for c in range(groups):
-        exponent, low, high = tape.exponent[t, c], c * size, (c + 1) * size
-        effective = clip_exponent(exponent) if evaluated else 0
-        if effective != 0:
-            scale_part(s, low, high, power_of_two(-effective))
-            tiny = exponent < -SCALE_LIMIT
-            if tiny and magnitude_of_part(new, low, high) > power_of_two(-RESCALE_AT):
-                exponent = 0  # f(0) is not 0: one step leads back from any tiny state
-            else:
-                scale_part(new, low, high, power_of_two(-effective))
-        k, total = normalise_part(new, low, high)
+    mixed = 0
+    for c in range(tape.exponent.shape[1]):
+        exponent, low = tape.exponent[t, c], c * size
+        if evaluated:
+            exponent = leave_scale(t, c, size, tape)
+        k, total = normalise_part(tape.state[t + 1], low, size)
         tape.exponent[t + 1, c] = exponent + k
-        if setting.kink == 1:
-            least = min(total * power_of_two(-APART), power_of_two(-MIXED_BELOW))
-            z = tape.net[t, :recurrent]
-            mixed = max(mixed, any_between(z, low, high, real(0.0), least))
+        mixed = max(mixed, lost_signs(t, recurrent, low, size, total, setting, tape))
     return mixed
 
 
-def any_between(rows, low, high, least, bound):
-    """1 if least < |x| < bound for a number x of this lane in the columns low, ..., high - 1."""
-    found = 0
-    for a in range(rows.shape[0]):
-        row = rows[a]
-        for i in lanes(high - low):
-            x = abs(row[low + i])
-            found += (least < x) & (x < bound)
-    return min(found, 1)
+def check_range(t, recurrent, size, setting, tape):
+    """(whether no new state needs a power of two, whether units are mixed), at the true scale."""
+    inside, mixed = True, 0
+    for c in range(tape.exponent.shape[1]):
+        low = c * size
+        total = magnitude_of_part(tape.state[t + 1], low, size)
+        tape.exponent[t + 1, c] = 0
+        inside = inside and not off_range(total)
+        mixed = max(mixed, lost_signs(t, recurrent, low, size, total, setting, tape))
+    return inside, mixed
 
 
-def any_zero(rows, low, high):
-    """1 if a number of this lane in the columns low, ..., high - 1 is 0."""
+def lost_signs(t, recurrent, low, size, total, setting, tape):
+    """1 if this lane has a pre-activation that is about to become zero where its sign counts.
+
+    `total`: the size of the new state.
+    """
+    if setting.kink == 0:
+        return 0
+    bound = min(total * power_of_two(-APART), power_of_two(-MIXED_BELOW))
+    return any_between(tape.net[t, :recurrent], low, size, real(0.0), bound)
+
+
+def any_between(rows, low, size, least, bound):
+    """1 if least < |x| < bound for a number x of this lane in these columns, else 0."""
     found = 0
     for a in range(rows.shape[0]):
-        row = rows[a]
-        for i in lanes(high - low):
-            found += row[low + i] == real(0.0)
+        found = max(found, own_between(rows[a], low, size, least, bound))
+    return found
+
+
+def any_zero(rows, low, size):
+    """1 if a number of this lane in the columns low, ..., low + size - 1 is 0."""
+    found = 0
+    for a in range(rows.shape[0]):
+        part = section(rows[a], low, size)
+        for i in lanes(size):
+            found += part[i] == real(0.0)
     return min(found, 1)

@@ -150,14 +150,14 @@ def record_terms(which, sequences, delta, rows, sweep, gradient):
     """Squared norms of the terms; returns the largest exponent of those that are not zero."""
     exponent, top = gradient.step_exponent, NEVER
     known = gradient.delta.shape[0] == 0  # |delta|^2: delta is what the adjoint sweep left
-    window, groups = exponent.shape
+    window = exponent.shape[0]
     for j in lanes(window):
         lag, common = window - 1 - j, exponent[j, 0]
         if known:
             square = sweep.square[lag] * dot(rows[j], rows[j])
         else:
             own = slice(j * sequences, (j + 1) * sequences)
-            if groups > 1:
+            if not all_equal(exponent[j]):
                 common = common_exponent(delta[own], rows[own], exponent[j])
             square = outer_square(delta[own], rows[own], exponent[j], common)
         gradient.square[which, lag] = square
@@ -181,7 +181,7 @@ def outer_square(delta, rows, exponent, common):
 
     In units of 4^common; where sequences are groups of their own, each has an exponent.
     """
-    total, apart = real(0.0), exponent.size > 1
+    total, apart = real(0.0), not all_equal(exponent)
     for b in range(delta.shape[0]):
         for c in range(delta.shape[0]):
             product = dot(delta[b], delta[c]) * dot(rows[b], rows[c])

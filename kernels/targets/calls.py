@@ -45,3 +45,4 @@ def call(typing_context: Any, body: Any, setting: Any, network: Any) -> Any:
 of_network = intrinsic(views.of_network)
 reshaped = intrinsic(views.reshaped)
 flat = intrinsic(views.flat)
+section = intrinsic(views.section)

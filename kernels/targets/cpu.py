@@ -46,10 +46,30 @@ def hold(matrices):
 
 
 def add_product(rows, matrix, out, backwards):
-    """Out += rows @ matrix; what it computes, for reading: `product.add_product` is compiled.
+    """Out += rows @ matrix for the rows of a network's sequences, (B J,), (J, I) and (B I,).
 
-    `rows` is (B, J) or, flat, (B J,); the matrix (J, I); `out` (B, I) or flat. `backwards`: in
-    which direction to walk through the matrix.
+    `backwards`: in which direction to walk through the matrix.
+    """
+    if out.size == matrix.shape[1]:
+        row_product(rows, matrix, out, backwards)
+    else:
+        add_several(rows, matrix, out, backwards)
+
+
+def add_several(rows, matrix, out, backwards):
+    """`add_product` for more than one row: beside that of one row its code would slow down both."""
+    rows_product(rows, matrix, out, backwards)
+
+
+def row_product(row, matrix, out, backwards):
+    """Out += row @ matrix for a single row; what is compiled is in `product`."""
+    out += row @ matrix
+
+
+def rows_product(rows, matrix, out, backwards):
+    """Out += rows @ matrix; what it computes, for reading: what is compiled is in `product`.
+
+    `rows` is (B, J) or, flat, (B J,); the matrix (J, I); `out` (B, I) or flat.
     """
     count = rows.size // matrix.shape[0]
     product = rows.reshape(count, matrix.shape[0]) @ matrix
@@ -76,7 +96,7 @@ def multiply(rows, matrix, out):
     inner, width = matrix.shape
     block = max(1, BLOCK // width)
     for j in range(0, inner, block):
-        add_product(rows[:, j : j + block], matrix[j : j + block], out, False)
+        rows_product(rows[:, j : j + block], matrix[j : j + block], out, False)
 
 
 def reshaped(array, shape):
@@ -87,6 +107,38 @@ def reshaped(array, shape):
 def flat(array):
     """A contiguous array as one row."""
     return array.reshape(array.size)
+
+
+def section(row, low, size):
+    """The numbers low, ..., low + size - 1 of a row; what is compiled is in `calls`."""
+    return row[low : low + size]
+
+
+def own_magnitude(row, low, size):
+    """Sum of the absolute values of row[low], ..., row[low + size - 1] that this lane has.
+
+    What it computes, for reading: that of `row_part` is compiled.
+    """
+    own = real(0.0)
+    for i in lanes(size):
+        own += abs(row[low + i])
+    return own
+
+
+def own_square(row, low, size):
+    """Sum of the squares of row[low], ..., row[low + size - 1] that this lane has; likewise."""
+    own = real(0.0)
+    for i in lanes(size):
+        own += row[low + i] * row[low + i]
+    return own
+
+
+def own_between(row, low, size, least, bound):
+    """1 if least < |x| < bound for a number x of those of this lane, else 0; likewise."""
+    found = 0
+    for i in lanes(size):
+        found += (least < abs(row[low + i])) & (abs(row[low + i]) < bound)
+    return min(found, 1)
 
 
 def spectral_norm(matrix, exponent):

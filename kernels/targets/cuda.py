@@ -18,7 +18,7 @@ from ..rows import dot
 from .cuda_recurrent import add_product, hold
 from .cuda_reductions import largest, largest_integer, total
 from .cuda_tiles import multiply
-from .cuda_views import flat, here, of_network, reshaped
+from .cuda_views import flat, here, of_network, reshaped, section
 
 sqrt = math.sqrt
 log = math.log
@@ -59,6 +59,31 @@ def orthonormalise_panel(panel, diagonal):
             for r in range(cuda.threadIdx.x, rows, cuda.blockDim.x):
                 panel[r, c] -= overlap * panel[r, j]
     cuda.syncthreads()
+
+
+def own_magnitude(row, low, size):
+    """Sum of the absolute values of row[low], ..., row[low + size - 1] that this lane has."""
+    part, own = section(row, low, size), real(0.0)
+    for i in lanes(size):
+        own += abs(part[i])
+    return own
+
+
+def own_square(row, low, size):
+    """Sum of the squares of row[low], ..., row[low + size - 1] that this lane has."""
+    part, own = section(row, low, size), real(0.0)
+    for i in lanes(size):
+        own += part[i] * part[i]
+    return own
+
+
+def own_between(row, low, size, least, bound):
+    """1 if least < |x| < bound for a number x of those of this lane, else 0."""
+    part, found = section(row, low, size), 0
+    for i in lanes(size):
+        x = abs(part[i])
+        found = 1 if least < x and x < bound else found
+    return found
 
 
 def spectral_norm(matrix, exponent):
@@ -113,7 +138,10 @@ PRIMITIVES = {
         add_product,
         multiply,
         orthonormalise_panel,
+        own_magnitude,
+        own_square,
+        own_between,
         spectral_norm,
     )
-} | {"sqrt": sqrt, "log": log, "flat": flat, "reshaped": reshaped}
+} | {"sqrt": sqrt, "log": log, "flat": flat, "reshaped": reshaped, "section": section}
 """What takes the place of the primitives of `cpu`."""

@@ -22,6 +22,11 @@ def plain_reshaped(array: Any, shape: Any) -> Any:
     return array.reshape(shape)
 
 
+def plain_section(row: Any, low: Any, size: Any) -> Any:
+    """The numbers low, ..., low + size - 1 of a row."""
+    return row[low : low + size]
+
+
 def plain_of_network(k: Any, place: Any, networks: Any, chunk: Any) -> Any:
     """The arrays of network k; of work space, entry `place`."""
     if hasattr(chunk, "shape"):
@@ -46,6 +51,7 @@ def plain_here(number: Any) -> Any:
 
 flat: Any = plain_flat
 reshaped: Any = plain_reshaped
+section: Any = plain_section
 at: Any = plain_at
 four: Any = plain_four
 at_shared: Any = plain_at
@@ -57,6 +63,7 @@ if not SIMULATED:
 
     flat = intrinsic(views.flat)
     reshaped = intrinsic(views.reshaped)
+    section = intrinsic(views.section)
     at = intrinsic(views.at)
     four = intrinsic(views.four)
     at_shared = intrinsic(views.at_shared)

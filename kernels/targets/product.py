@@ -1,7 +1,7 @@
 """out += rows @ matrix, in vector instructions: where most of a sweep's time goes.
 
 A product of one vector with a matrix is bound by loading the matrix. What a compiler makes of the
-plain loops (`cpu.add_product`, in words) reaches half of what the first cache level delivers: it
+plain loops (`cpu.rows_product`, in words) reaches half of what the first cache level delivers: it
 guards each loop against overlapping arrays, adds up vectors lane by lane at the end of every row,
 and stores partial sums. Here a tile of the output stays in registers while the matrix passes by
 once, row by row, each entry of the vector broadcast to all lanes.
@@ -9,6 +9,7 @@ once, row by row, each entry of the vector broadcast to all lanes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -27,7 +28,13 @@ way: 8 hide the latency of a multiply-add, 24 registers hold what is left beside
 
 
 @intrinsic
-def add_product(typing_context: Any, rows: Any, matrix: Any, out: Any, backwards: Any) -> Any:
+def row_product(typing_context: Any, row: Any, matrix: Any, out: Any, backwards: Any) -> Any:
+    """Out += row @ matrix, (J,), (J, I) and (I,); see `rows_product`."""
+    return _product(row, matrix, out, _Product.emit_one)
+
+
+@intrinsic
+def rows_product(typing_context: Any, rows: Any, matrix: Any, out: Any, backwards: Any) -> Any:
     """Out += rows @ matrix.
 
     Parameters
@@ -42,23 +49,28 @@ def add_product(typing_context: Any, rows: Any, matrix: Any, out: Any, backwards
         Walk through the matrix from its end: what a walk in the other direction touched last is
         still in the cache. It reverses the order of the sums.
     """
+    return _product(rows, matrix, out, _Product.emit)
+
+
+def _product(rows: Any, matrix: Any, out: Any, emit: Callable[[_Product, Any], None]) -> Any:
+    """Signature and generator of an intrinsic function."""
     if matrix.dtype != out.dtype or rows.dtype.bitwidth > out.dtype.bitwidth:
-        raise TypingError("add_product wants arrays of one format, or rows of a shorter one")
+        raise TypingError("a product wants arrays of one format, or rows of a shorter one")
     if "F" in (matrix.layout, out.layout):
-        raise TypingError("add_product wants entries of a row to be neighbours")
+        raise TypingError("a product wants entries of a row to be neighbours")
     if any(array.ndim == 1 and array.layout != "C" for array in (rows, out)):
-        raise TypingError("add_product wants flat arrays to be contiguous")
+        raise TypingError("a product wants flat arrays to be contiguous")
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         product = _Product(context, builder, signature.args[:3], arguments[:3])
-        product.emit(builder.trunc(arguments[3], BOOL))
+        emit(product, builder.trunc(arguments[3], BOOL))
         return context.get_dummy_value()
 
     return types.void(rows, matrix, out, types.boolean), generate
 
 
 class _Product(VectorWriter):
-    """Writes the instructions of one `add_product`."""
+    """Writes the instructions of one product."""
 
     def __init__(self, context: Any, builder: Any, kinds: Any, values: Any) -> None:
         super().__init__(context, builder, kinds[1].dtype)
@@ -69,6 +81,11 @@ class _Product(VectorWriter):
         self.count = builder.sdiv(row_shape[0], self.inner) if flat_rows else row_shape[0]
         self.across, self.along = self.inner if flat_rows else row_steps[0], row_steps[-1]
         self.below = self.width if flat_out else out_steps[0]
+
+    def emit_one(self, backwards: Any) -> None:
+        """A single row."""
+        self.backwards = backwards
+        self.strip(self.constant(0), 1, ONE_ROW)
 
     def emit(self, backwards: Any) -> None:
         """Rows four at a time, so that each vector of the matrix serves four, then one by one.

@@ -65,12 +65,15 @@ class VectorWriter:
         item = self.constant(kind.dtype.bitwidth // 8)
         return array.data, shape, [self.builder.sdiv(stride, item) for stride in strides]
 
+    def variable(self, value: Any) -> Any:
+        """A variable of a first value, which LLVM keeps in a register."""
+        slot = cgutils.alloca_once_value(self.builder, value)
+        self.builder.store(value, slot)
+        return slot
+
     def accumulators(self, count: int) -> list[Any]:
-        """Vectors, zero at first, that LLVM keeps in registers."""
-        found = [cgutils.alloca_once_value(self.builder, self.zero) for _ in range(count)]
-        for slot in found:
-            self.builder.store(self.zero, slot)
-        return found
+        """Vectors, zero at first."""
+        return [self.variable(self.zero) for _ in range(count)]
 
     def splat(self, value: Any) -> Any:
         """A number in all lanes."""

@@ -65,6 +65,21 @@ def flat(typing_context: Any, array: Any) -> Any:
     return row(array), generate
 
 
+def section(typing_context: Any, row: Any, low: Any, size: Any) -> Any:
+    """The numbers low, ..., low + size - 1 of a contiguous row, which has them.
+
+    A slice of Python's, which may be cut short or count from the end, costs 3 ns.
+    """
+    _check_row(row)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source = context.make_array(row)(context, builder, arguments[0])
+        data = builder.gep(source.data, [arguments[1]])
+        return _view(context, builder, row, source, data, [arguments[2]], [source.itemsize])
+
+    return row(row, types.intp, types.intp), generate
+
+
 def at(typing_context: Any, array: Any, place: Any) -> Any:
     """A number of a row, by its place, which is not negative.
 
@@ -127,10 +142,15 @@ def of_one(kind: Any) -> Any:
     return types.BaseTuple.from_types([of_one(t) for t in kind.types], kind.instance_class)
 
 
-def _address(context: Any, builder: Any, kind: Any, arguments: Any) -> Any:
-    """Where a number of a contiguous row is."""
+def _check_row(kind: Any) -> None:
+    """Refuse what is no contiguous row."""
     if kind.layout != "C" or kind.ndim != 1:
         raise TypingError("wanted is a contiguous row")
+
+
+def _address(context: Any, builder: Any, kind: Any, arguments: Any) -> Any:
+    """Where a number of a contiguous row is."""
+    _check_row(kind)
     array, place = arguments
     return builder.gep(context.make_array(kind)(context, builder, array).data, [place])
 

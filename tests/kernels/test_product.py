@@ -11,7 +11,7 @@ import pytest
 from gradhorizon.kernels.library import BINDINGS
 from gradhorizon.kernels.specialise import specialise
 from gradhorizon.kernels.targets import cpu
-from gradhorizon.kernels.targets.product import add_product
+from gradhorizon.kernels.targets.product import row_product, rows_product
 from gradhorizon.kernels.targets.vectors import VECTOR_BYTES
 
 GUARD = 7.0
@@ -19,7 +19,12 @@ GUARD = 7.0
 
 @numba.njit(_nrt=False)
 def compiled(rows: Any, matrix: Any, out: Any, backwards: bool) -> None:
-    add_product(rows, matrix, out, backwards)
+    rows_product(rows, matrix, out, backwards)
+
+
+@numba.njit(_nrt=False)
+def compiled_one(row: Any, matrix: Any, out: Any, backwards: bool) -> None:
+    row_product(row, matrix, out, backwards)
 
 
 def in_blocks(precision: str) -> Any:
@@ -55,12 +60,25 @@ def test_equals_the_plain_product(precision: str, count: int, backwards: bool) -
             out = around_out[32:-32]
             out[:] = generator.standard_normal(count * width)
             want = out.astype(np.float64)
-            cpu.add_product(rows.astype(np.float64), matrix.astype(np.float64), want, backwards)
+            cpu.rows_product(rows.astype(np.float64), matrix.astype(np.float64), want, backwards)
             scale = np.abs(out.astype(np.float64))
-            cpu.add_product(abs(rows).astype(float), abs(matrix).astype(float), scale, backwards)
-            compiled(rows, matrix, out, backwards)
+            cpu.rows_product(abs(rows).astype(float), abs(matrix).astype(float), scale, backwards)
+            (compiled_one if count == 1 else compiled)(rows, matrix, out, backwards)
             assert (np.abs(out - want) <= (inner + 1) * eps * scale).all(), (width, inner)
             assert (around_out[:32] == GUARD).all() and (around_out[-32:] == GUARD).all()
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_the_place_of_a_row_does_not_matter(precision: str) -> None:
+    """Equal rows give equal products to the last bit, among four and left over."""
+    generator = np.random.default_rng(5)
+    for width in around(VECTOR_BYTES // np.dtype(precision).itemsize):
+        row, matrix = generator.standard_normal(13), generator.standard_normal((13, width))
+        for count in (2, 3, 5, 6, 7, 8, 11):
+            rows, out = np.tile(row, (count, 1)).astype(precision), np.zeros((count, width))
+            out = out.astype(precision)
+            compiled(rows.ravel(), matrix.astype(precision), out.ravel(), False)
+            np.testing.assert_array_equal(out, np.broadcast_to(out[0], out.shape))
 
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])

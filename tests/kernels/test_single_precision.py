@@ -43,7 +43,7 @@ PRIMITIVES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "copy_scaled": (factors.copy_scaled, (f1, types.float32, f1)),
     "pull_to_net": (adjoint.pull_to_net, (f3, f2, f2)),
     "pull_to_state": (adjoint.pull_to_state, (f3, f2, f2)),
-    "add_loss": (adjoint.add_loss, (f1, f2, i1)),
+    "add_loss": (adjoint.add_loss, (f1, index, f2, i1)),
     "add_skip": (forward.add_skip, (f2, types.float32, types.float32, f2, f3, f3)),
     "rotate": (rotate, (f2, i1, index, index, types.float32)),
     "frobenius_square": (frobenius_square, (f2, i1)),
