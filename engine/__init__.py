@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..kernels.cache import kernel_digest
 from ..kernels.contract import Array
+from ..kernels.digest import kernel_digest
 from .activation import activation_curve
 from .arguments import random_source
 from .clip import clip_coordinates

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..kernels.cache import kernel_digest
 from ..kernels.cells import CELLS
+from ..kernels.digest import kernel_digest
 from .arguments import LOSSES
 from .clip import ClipArgument, clip_coordinates
 from .eigenvalue import visited_lags

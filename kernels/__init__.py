@@ -1,10 +1,9 @@
 """Compiled numerics: cells, sweeps, random numbers. Imports numba and numpy only.
 
-The cache folder is set before anything is compiled; `library` holds the compiled kernels by name.
+`library` holds the compiled kernels by name. The sources are read for `kernel_digest` before any of
+them is imported: what is imported later and was edited meanwhile is noticed.
 """
 
 from __future__ import annotations
 
-from .cache import set_cache_directory
-
-set_cache_directory()
+from . import digest as digest

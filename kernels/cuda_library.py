@@ -10,7 +10,9 @@ import numpy as np
 from numba import cuda
 
 from .bodies.forward import forward
+from .cache import KernelCache, keep
 from .cells import CELLS
+from .digest import version_of
 from .library import COMPUTES_IN, LINEAR_SWEEPS, PAIRS, TILES
 from .precision import FORMATS
 from .random import TILE
@@ -30,11 +32,35 @@ def for_cuda(
     """Compile a function for the GPU: what Python calls is a kernel, all else a device function."""
     made: Callable[..., Any]
     if caller == "python":
-        made = cuda.jit(cache=not SIMULATED)(rebuilt)
+        made = cuda.jit(debug=False)(rebuilt)
+        if not SIMULATED:
+            keep(made, CudaCache)
         return made
     inline = "always" if source.__name__ in INLINED else "never"
-    made = cuda.jit(device=True, inline=inline)(rebuilt)
+    made = cuda.jit(device=True, inline=inline, debug=False)(rebuilt)
     return made
+
+
+class CudaCache(KernelCache):
+    """The compiled code of a kernel for the GPU."""
+
+    version = tuple(version_of(package) for package in ("numba-cuda", "cuda-toolkit"))
+
+    def _lasts(self, compiled: Any) -> bool:
+        return not compiled.launch_config_sensitive  # code for one size of blocks is none for all
+
+    def _reduce(self, compiled: Any) -> Any:
+        return compiled._reduce_states()
+
+    def _rebuild(self, context: Any, payload: Any) -> Any:
+        from numba.cuda.dispatcher import _Kernel
+
+        return _Kernel._rebuild(**payload)
+
+    def _dump(self, content: Any) -> bytes:
+        from numba.cuda.serialize import dumps
+
+        return bytes(dumps(content))
 
 
 BINDINGS = {

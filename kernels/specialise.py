@@ -3,8 +3,7 @@
 Kernel sources are undecorated functions that name what varies (`real`, `phi`, `add_product`, ...)
 as module globals. `specialise` rebuilds a function and, recursively, every kernel function it
 calls, with those names bound to the wanted things, and compiles the result. No closures are made:
-numba never finds a closure over compiled functions in its cache, whereas a rebuilt function with a
-name of its own is found by the next process.
+a rebuilt function with a name of its own is found by the next process.
 """
 
 from __future__ import annotations
@@ -17,6 +16,9 @@ from typing import Any, Literal
 
 import numba
 
+from .cache import keep
+from .digest import settings
+
 PACKAGE = __name__.rpartition(".")[0]
 
 SCALAR_MODULES = tuple(f"{PACKAGE}.{name}" for name in ("math", "activations", "random", "cells"))
@@ -28,8 +30,10 @@ SWEEP_FLAGS: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz", "arcp"
 """Sums in the sweeps may be reordered, so that they vectorise. Never nnan or ninf: a diverging
 network is a result here."""
 
-COMMON_FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
-"""numpy's error model: the zero-division branch of Python's keeps a loop scalar."""
+COMMON_FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "debug": False}
+"""numpy's error model: the zero-division branch of Python's keeps a loop scalar. No information for
+debuggers, whatever NUMBA_DEBUGINFO says: numba 0.68 fails where a body is a docstring alone, and
+nothing would be inlined."""
 
 ALLOCATING = ("spectral_norm",)
 """Code with numba's memory manager: LAPACK's wrapper.
@@ -61,8 +65,8 @@ the time loop of the forward sweep made its steps 1.7 times as long, or not, by 
 Caller = Literal["python", "loop", "kernels"]
 
 CALLER_FLAGS: dict[Caller, dict[str, Any]] = {
-    "python": {"cache": True},
-    "loop": {"cache": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True},
+    "python": {},
+    "loop": {"no_cpython_wrapper": True, "no_cfunc_wrapper": True},
     "kernels": {"no_cpython_wrapper": True, "no_cfunc_wrapper": True},
 }
 """By who calls a function: Python; a compiled loop, by its address; other kernels, which take it in
@@ -81,7 +85,11 @@ def for_cpu(
     rebuilt: Callable[..., Any], source: Callable[..., Any], caller: Caller
 ) -> Callable[..., Any]:
     """Compile a function for the CPU."""
+    if settings.DISABLE_JIT:
+        raise RuntimeError("nothing is compiled: NUMBA_DISABLE_JIT is set")
     compiled: Callable[..., Any] = numba.njit(**_flags(source, caller))(rebuilt)
+    if caller != "kernels":
+        keep(compiled)
     return compiled
 
 
@@ -102,7 +110,7 @@ def specialise(
         Distinguishes this binding from others of the same function; it enters the name under
         which the compiled code is cached, so it must be the same in every process.
     called_from
-        What Python or a loop calls is cached on disk; see `CALLER_FLAGS`.
+        What Python or a loop calls is kept on disk (`cache`); see `CALLER_FLAGS`.
     compiler
         For another target than the CPU.
     **bindings

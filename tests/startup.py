@@ -46,7 +46,7 @@ def probe() -> None:
         started = time.perf_counter()
         entry = compiled(dispatcher, signature)
         misses = getattr(dispatcher, "_cache_misses", {})
-        if type(dispatcher._cache).__name__ == "FunctionCache":  # called from Python
+        if type(dispatcher._cache).__name__ == "KernelCache":  # called from Python
             name, seconds = dispatcher.py_func.__qualname__, time.perf_counter() - started
             rows.append({"kernel": name, "seconds": seconds, "missed": sum(misses.values())})
             rows[-1]["first"] = doing

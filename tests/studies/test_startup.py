@@ -26,7 +26,7 @@ from gradhorizon.studies.cli import main
 assert main(["run", "small.toml", "--out", "out", "--workers", "2"]) == 0
 from gradhorizon.kernels import specialise
 used = [f for f in specialise._compiled.values() if f.overloads]
-entries = [f for f in used if type(f._cache).__name__ == "FunctionCache"]
+entries = [f for f in used if type(f._cache).__name__ == "KernelCache"]
 misses = sum(sum(f.stats.cache_misses.values()) for f in entries)
 print(json.dumps([len(entries), misses, sorted(sys.modules)]))
 """
