@@ -8,8 +8,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..kernels.contract import Array
+from ..kernels.digest import settings
 from ..kernels.library import fill_kernel, prepare_kernel
 from ..kernels.random import SPARE
+from .errors import InputError
 from .workspace import Workspace
 
 
@@ -49,9 +51,18 @@ class Place(Protocol):
 
 
 class Memory:
-    """Arrays in memory, used again from chunk to chunk."""
+    """Arrays in memory, used again from chunk to chunk; whatever draws networks has one.
+
+    Raises
+    ------
+    InputError
+        If numba is told to compile nothing: a network would take minutes.
+    """
 
     def __init__(self) -> None:
+        if settings.DISABLE_JIT:
+            allowed = "0, or not set: what draws and measures networks is compiled"
+            raise InputError("NUMBA_DISABLE_JIT", settings.DISABLE_JIT, allowed)
         self.workspace = Workspace()
 
     @property

@@ -86,7 +86,7 @@ class KernelCache(NullCache):  # type: ignore[misc]
             content = self._dump((key, self._reduce(compiled)))
             _write(self._file(key), CHECKSUM(content).digest() + content)
         except Exception as error:
-            tell(f"compiled code is not kept: {error}")
+            tell(f"compiled code is not kept in {self.cache_path or 'any folder'}: {error}")
 
     def _key(self, signature: Any, codegen: Any) -> tuple[Any, ...]:
         """What decides the code beside the folder; the last: the kind of processor."""

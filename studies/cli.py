@@ -49,7 +49,7 @@ def dispatch(options: argparse.Namespace) -> int:
     if options.command == "list":
         return list_studies()
     from ..engine import InputError
-    from .errors import RunIncomplete
+    from .errors import MachineFault, RunIncomplete, of_machine, told_as
 
     command, resumable = COMMANDS[options.command], options.command == "run"
     try:
@@ -63,11 +63,19 @@ def dispatch(options: argparse.Namespace) -> int:
         for line in str(reason).splitlines():
             print(f"gradhorizon: {line}", file=sys.stderr)
         if resumable:
-            print("gradhorizon: the same command goes on from here", file=sys.stderr)
+            does = "goes on from here" if reason.interrupted else "tries again what failed"
+            print(f"gradhorizon: the same command {does}", file=sys.stderr)
         return FAILED
-    except (OSError, MemoryError) as error:
+    except MachineFault as error:
+        hint = "; once that is mended, the same command goes on from here" if resumable else ""
+        print(f"gradhorizon: the run failed: {error}{hint}", file=sys.stderr)
+        return FAILED
+    except Exception as error:
+        if not (isinstance(error, MemoryError) or of_machine(error)):
+            raise
         what, hint = ("the run", "; it can be resumed") if resumable else (options.command, "")
-        print(f"gradhorizon: {what} failed: {error}{hint}", file=sys.stderr)
+        text = error if isinstance(error, OSError) else told_as(error)
+        print(f"gradhorizon: {what} failed: {text}{hint}", file=sys.stderr)
         return FAILED
 
 

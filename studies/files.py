@@ -38,8 +38,10 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, *, durable: bool = T
             if durable:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk is found out by what has no name
         raise
     if durable:
         _sync_folder(path.parent)

@@ -33,7 +33,7 @@ def collect_folder(folder: Path) -> xr.Dataset:
         data = write_results(sweep, store, Progress())
     if missing:
         found = f"{len(missing)} of {len(sweep.distinct)} cells are not complete"
-        raise RunIncomplete(f"{found}; gradhorizon status {folder} names them")
+        raise RunIncomplete([f"{found}; gradhorizon status {folder} names them"])
     return data
 
 

@@ -64,6 +64,8 @@ def run_sweep(sweep: Sweep, folder: Path, means: Means = Means()) -> xr.Dataset:
         Before anything is run, for a specification or a folder that cannot be used.
     RunIncomplete
         After an interruption, or if cells failed; the results so far are written.
+    MachineFault
+        If the machine cannot measure; the cells so far are stored.
     """
     count, progress = check(sweep, means.workers), Progress()
     with means.crew(count) as workers, ResultsFolder.opened(folder, sweep) as store:
@@ -72,7 +74,7 @@ def run_sweep(sweep: Sweep, folder: Path, means: Means = Means()) -> xr.Dataset:
             _measure(store, segments(store), progress, workers, means.log)
         data = write_results(sweep, store, progress)
     if progress.stop or progress.failures:
-        raise RunIncomplete("\n".join(told(sweep, progress)))
+        raise RunIncomplete(told(sweep, progress), progress.stop)
     return data
 
 
@@ -90,7 +92,7 @@ def run_shard(sweep: Sweep, folder: Path, shard: tuple[int, int], means: Means =
 
     Raises
     ------
-    InputError, RunIncomplete
+    InputError, RunIncomplete, MachineFault
         As `run_sweep`.
     """
     count = check(sweep, means.workers)
@@ -104,7 +106,7 @@ def run_shard(sweep: Sweep, folder: Path, shard: tuple[int, int], means: Means =
         _measure(store, dealt(segments(store), part, parts), progress, workers, means.log)
         store.note(provenance(sweep, progress))
     if progress.stop or progress.failures:
-        raise RunIncomplete("\n".join(told(sweep, progress)))
+        raise RunIncomplete(told(sweep, progress), progress.stop)
 
 
 def segments(store: ResultsFolder) -> list[Segment]:
@@ -157,7 +159,8 @@ def write_results(sweep: Sweep, store: ResultsFolder, progress: Progress) -> xr.
     """Collect what is stored into the results; the cells that are there, if not all are."""
     found = {cell.key: store.summary(cell) for cell in sweep.distinct}
     if not any(found.values()):
-        raise RunIncomplete("\n".join([*told(sweep, progress), "nothing is measured yet"]))
+        lines = [*told(sweep, progress), "nothing is measured yet"]
+        raise RunIncomplete(lines, progress.stop)
     data = collect(sweep, [found[cell.key] for cell in sweep.cells])
     store.write(data)
     store.note(provenance(sweep, progress))

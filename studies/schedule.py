@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeAlias, TypeVar
 
+from .errors import MachineFault, of_machine, told_as
 from .executors import Workers
 from .summary import Summary
 from .task import Task
@@ -38,9 +39,17 @@ class Job(Generic[K]):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why there are no statistics."""
+    """Why there are no statistics.
+
+    Attributes
+    ----------
+    reason : str
+    of_machine : bool
+        Whether all other tasks would fail too.
+    """
 
     reason: str
+    of_machine: bool = False
 
 
 Queue: TypeAlias = "deque[tuple[Job[K], Future[Summary | Failure]]]"
@@ -69,6 +78,8 @@ def in_order(
     ------
     OSError
         If nobody runs tasks any more.
+    MachineFault
+        If the machine of a task cannot run any.
     """
     waiting: Queue[K] = deque()
 
@@ -88,14 +99,14 @@ def in_order(
             outcome = _outcome(future, workers)
             if outcome is not None:
                 fill()  # before the others: nobody waits for whoever reads them
-                yield job, outcome
+                yield job, _checked(outcome)
                 continue
             suspects = [(job, future), *waiting]
             waiting.clear()
             wait([future for _, future in suspects])  # from here on, each is alone
             for suspect, before in suspects:
                 if wanted(suspect):
-                    yield suspect, _again(suspect.task, before, workers)
+                    yield suspect, _checked(_again(suspect.task, before, workers))
     finally:
         for _, future in waiting:
             future.cancel()
@@ -116,8 +127,17 @@ def attempt(task: Task) -> Summary | Failure:
     """Run a task; its errors are results, unlike those of whoever carries it."""
     try:
         return task()
+    except MemoryError as error:
+        return Failure(f"too little memory for a single one ({told_as(error)})")
     except Exception as error:
-        return Failure(f"{type(error).__name__}: {error}".splitlines()[0])
+        return Failure(told_as(error), of_machine(error))
+
+
+def _checked(outcome: T) -> T:
+    """An outcome that concerns its task alone."""
+    if isinstance(outcome, Failure) and outcome.of_machine:
+        raise MachineFault(outcome.reason)
+    return outcome
 
 
 def _outcome(future: Future[T], workers: Workers) -> T | None:

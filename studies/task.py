@@ -32,6 +32,7 @@ from ..engine import (
 from ..engine.clip import checked_clips
 from . import accumulator, sketch, statistics, summary
 from .accumulator import merge_all
+from .errors import MachineFault
 from .store import cell_key
 from .study import Derive
 from .summary import Summary, summarised
@@ -172,14 +173,15 @@ class Task:
 
         Raises
         ------
-        RuntimeError
+        MachineFault
             If this process runs another version of the program: its numbers may differ.
         MemoryError
             If a single network does not fit.
         """
         wanted = self.measurement
         if code_digest(wanted.derive) != self.code:
-            raise RuntimeError("a worker runs another version of gradhorizon or its dependencies")
+            other = "of gradhorizon or its dependencies, or has other NUMBA_ settings"
+            raise MachineFault(f"a worker runs another version {other}")
         plan = device_of(wanted.device).plan(wanted.spec, wanted.source().window, wanted.wanted, 1)
         summary_of = self._group_by_group if wanted.wanted.on_device else self._at_once
         while True:
