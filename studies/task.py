@@ -226,15 +226,27 @@ class Task:
         return Summary.of(results, self.measurement.derive, self.measurement.kept)
 
 
-@cache
 def code_digest(derive: Derive) -> str:
     """Digest of all sources that decide the numbers of a cell (16 hex digits)."""
-    digest = hashlib.sha256(kernel_digest().encode())
-    engine_sources = sorted(Path(engine.__file__ or "").parent.glob("*.py"))
+    names = kernel_digest() + SOURCES + _source_digest(derive)
+    return hashlib.sha256(names.encode()).hexdigest()[:16]
+
+
+@cache
+def _source_digest(derive: Derive) -> str:
+    module = inspect.getmodule(derive)  # with the constants that it uses
+    return hashlib.sha256(inspect.getsource(module or derive).encode()).hexdigest()
+
+
+def _read() -> str:
+    """Digest of the sources of the engine and of the statistics."""
     parts = (accumulator, sketch, statistics, summary)
     own = (Path(__file__), *(Path(part.__file__ or "") for part in parts))
-    for path in (*engine_sources, *own):
+    digest = hashlib.sha256()
+    for path in (*sorted(Path(engine.__file__ or "").parent.glob("*.py")), *own):
         digest.update(path.read_bytes())
-    module = inspect.getmodule(derive)  # with the constants that it uses
-    digest.update(inspect.getsource(module or derive).encode())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()
+
+
+SOURCES = _read()
+"""As they were imported: a process that goes on after an edit runs what it has."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numba
 import pytest
 import startup
 
+from gradhorizon import engine, kernels, studies
 from gradhorizon.engine import InputError, NetworkSpec, measure, sample
 from gradhorizon.studies import cli, executors, task
 from gradhorizon.studies.errors import MachineFault, of_machine
@@ -190,3 +193,42 @@ def test_a_full_disk_is_told_with_the_file(tmp_path):
     assert done.stdout == "[Errno 27] File too large: 'cell'\n"
     assert list(tmp_path.iterdir()) == []
     write_atomic(tmp_path / "cell", b"whole")
+
+
+EDITED = """
+import pathlib, sys
+from gradhorizon import engine
+from gradhorizon.studies.task import code_digest
+from gradhorizon.studies import decay
+import numba
+file = pathlib.Path(engine.__file__).with_name("measure.py")
+assert file.is_relative_to(pathlib.Path.cwd())
+file.write_text(file.read_text() + sys.argv[1])
+first = code_digest(decay.STUDY.derive)
+numba.config.OPT = numba.core.config._OptLevel(0)
+print(first, code_digest(decay.STUDY.derive))
+"""
+
+
+def test_results_are_named_by_the_code_that_runs(tmp_path):
+    """By the engine's as imported, though it was edited since, and by the compiler's settings."""
+    package = tmp_path / "gradhorizon"
+    for part in (engine, studies, kernels):
+        folder = Path(part.__file__).parent
+        unwanted = shutil.ignore_patterns("__pycache__", "*.png")
+        shutil.copytree(folder, package / folder.name, ignore=unwanted)
+    (package / "__init__.py").touch()
+    found = []
+    for line in ("", "# edited\n", ""):
+        done = subprocess.run(
+            [sys.executable, "-c", EDITED, line],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        found += done.stdout.split()
+    before, without, during, _, after, _ = found
+    assert before == during  # runs what it has imported
+    assert len({before, without, after}) == 3
