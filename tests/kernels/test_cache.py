@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numba
 import pytest
@@ -206,18 +207,36 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def test_damaged_files_are_compiled_again(tmp_path: Path) -> None:
-    environment = {"XDG_CACHE_HOME": str(tmp_path)}
-    python(TOLD, tmp_path, **environment)
+@pytest.fixture
+def afresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[float, int]]:
+    """`relu_derivative` of `KERNEL`, as a process would find it that starts now."""
+    scope: dict[str, Any] = {}
+    exec(KERNEL, scope)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+    def call() -> tuple[float, int]:
+        monkeypatch.setattr(specialise, "_compiled", {})
+        monkeypatch.setattr(cache, "_told", [])
+        return tuple(scope["relu_derivative"]())
+
+    return call
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_files_are_compiled_again(
+    damage: Callable[[bytes], bytes],
+    afresh: Callable[[], tuple[float, int]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert afresh() == (1.0, 0)
     (file,) = kept(tmp_path)
-    content = file.read_bytes()
-    for name, damage in DAMAGES.items():
-        file.write_bytes(damage(content))
-        done = python(TOLD, tmp_path, **environment)
-        assert done.stdout == "1.0 0\n", name
-        assert done.stderr.count("\n") == 1 and "compiled again" in done.stderr, name
-    done = python(TOLD, tmp_path, **environment)
-    assert (done.stdout, done.stderr) == ("1.0 1\n", "")
+    file.write_bytes(damage(file.read_bytes()))
+    assert afresh() == (1.0, 0)
+    told = capsys.readouterr().err
+    assert told.startswith(f"gradhorizon: {file} is damaged (") and told.count("\n") == 1
+    assert afresh() == (1.0, 1)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_file_of_another_kernel_is_not_run(tmp_path: Path) -> None:
