@@ -28,9 +28,7 @@ EDITED = "(real(3.0) if z > real(0.0) else real(0.0))"
 FOLDERS = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")
 
 
-def python(
-    code: str, folder: Path, *, check: bool = True, **environment: str
-) -> subprocess.CompletedProcess[str]:
+def python(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run code in a process that knows no folder for caches but those of `environment`."""
     known = {k: v for k, v in os.environ.items() if k not in FOLDERS}
     return subprocess.run(
@@ -39,7 +37,7 @@ def python(
         env=known | environment,
         capture_output=True,
         text=True,
-        check=check,
+        check=True,
         timeout=300,
     )
 
