@@ -7,18 +7,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from ..kernels.contract import Array
-from .ensemble import RandomSource, Window
+from .ensemble import LARGEST_STEPS, RandomSource, Window
 from .errors import InputError, Shown, listed
+from .foreign import real_array
+from .labels import sequences_by_name
 from .spec import NetworkSpec, check_integer
 
 LARGEST_SEED = 2**64 - 1
 LARGEST_COUNT = 2**62
-LARGEST_STEPS = 10**8
 LOSSES = ("last", "every")
 
-Inputs = str | npt.ArrayLike
+Inputs = str | npt.ArrayLike | xr.DataArray
 
 
 def random_source(
@@ -48,16 +50,10 @@ def random_source(
     return RandomSource(spec, seed, window, check_sequences(inputs, spec, steps))
 
 
-def check_sequences(inputs: npt.ArrayLike, spec: NetworkSpec, steps: int) -> Array:
+def check_sequences(inputs: Any, spec: NetworkSpec, steps: int) -> Array:
     """Real input sequences as an array of the precision of `spec`."""
-    try:
-        array = np.asarray(inputs)
-    except ValueError as error:
-        raise InputError(
-            "inputs", Shown(error), "an array (sequences, steps, input_size)"
-        ) from None
-    if array.dtype.kind not in "fiu":
-        raise InputError("inputs.dtype", Shown(array.dtype), "real numbers")
+    given = sequences_by_name(inputs) if isinstance(inputs, xr.DataArray) else inputs
+    array = real_array("inputs", given, "an array (sequences, steps, input_size)")
     if array.ndim != 3 or array.size == 0:
         raise InputError(
             "inputs.shape", array.shape, "(sequences, steps, input_size), none of them 0"

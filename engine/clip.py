@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..kernels.contract import Array, WeightGradient
 from .errors import InputError
+from .spec import as_float
 from .variable import Arrays, Variable
 
 ClipArgument = Mapping[str, Any] | None
@@ -33,8 +33,9 @@ class Clip(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Its name on the axis ``clip``."""
-        return f"{self.kind} {self.threshold:.15g}"
+        """Its name on the axis ``clip``; different thresholds have different ones."""
+        short = f"{self.threshold:.15g}"
+        return f"{self.kind} {short if float(short) == self.threshold else repr(self.threshold)}"
 
 
 def checked_clips(clip: Any) -> tuple[Clip, ...]:
@@ -59,10 +60,10 @@ def checked_clips(clip: Any) -> tuple[Clip, ...]:
         if several and len(thresholds) == 0:
             raise InputError(f"clip.{kind}", thresholds, "at least one finite number > 0")
         for threshold in thresholds if several else [thresholds]:
-            number = isinstance(threshold, Real) and not isinstance(threshold, bool)
-            if not number or not 0 < threshold <= sys.float_info.max:
+            number = as_float(threshold)
+            if not 0 < number <= sys.float_info.max:
                 raise InputError(f"clip.{kind}", threshold, "a finite number > 0")
-            found.append(Clip(kind, float(threshold)))
+            found.append(Clip(kind, number))
     if len({c.label for c in found}) < len(found):
         raise InputError("clip", clip, "each threshold once")
     return tuple(found)

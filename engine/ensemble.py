@@ -24,6 +24,8 @@ STREAMS = {
 }
 """The word of the random counter that tells the arrays of a network apart."""
 
+LARGEST_STEPS = 10**8
+
 
 @dataclass(frozen=True)
 class Window:

@@ -20,9 +20,17 @@ class InputError(ValueError):
     """
 
     def __init__(self, field: str, value: Any, allowed: str) -> None:
-        shown = value if isinstance(value, Shown) else repr(value)
+        shown = value if isinstance(value, Shown) else _written(value)
         text = one_line(shown, 240 if isinstance(value, Shown) else 80)
         super().__init__(f"{field}: {text} is not allowed; allowed: {allowed}")
+
+
+def _written(value: Any) -> str:
+    """A value as Python writes it, or its type: an object of any kind may fail to be written."""
+    try:
+        return repr(value)
+    except Exception:  # not even an integer of more than 4300 digits is
+        return f"an object of type {type(value).__name__}"
 
 
 class Shown(str):

@@ -11,6 +11,8 @@ from ..kernels.cells import CELLS
 from ..kernels.contract import Array, Ensemble
 from .ensemble import Source, Window, own_bias_gates
 from .errors import InputError, Shown
+from .foreign import real_array
+from .labels import labelled_window
 from .place import Memory, Place
 from .spec import NetworkSpec
 
@@ -117,12 +119,10 @@ class GivenSource:
                 raise InputError(
                     "ensemble", Shown(f"no dimension {size!r}"), "a dataset as sample() returns it"
                 )
-        total, networks = ensemble.sizes["step"], ensemble.sizes["network"]
+        networks = ensemble.sizes["network"]
         if networks == 0:
             raise InputError("ensemble", Shown("no networks"), "at least one network")
-        skipped = ensemble.attrs.get("burn_in", 0) if burn_in is None else burn_in
-        every = bool(ensemble.attrs.get("every", 0))
-        window = Window(int(total - skipped), int(skipped), every)
+        window = labelled_window(ensemble, burn_in)
         arrays = {
             name: _checked(ensemble, name, shape, spec)
             for name, shape in dataset_shapes(spec, window, networks).items()
@@ -168,13 +168,11 @@ def _checked(ensemble: xr.Dataset, name: str, shape: dict[str, int], spec: Netwo
     if set(variable.dims) != set(shape) or any(variable.sizes[d] != k for d, k in shape.items()):
         found = ", ".join(f"{dim}={size}" for dim, size in variable.sizes.items())
         raise InputError(f"ensemble.{name}", Shown(f"({found})"), f"({allowed})")
-    if variable.dtype.kind not in "fiu":
-        raise InputError(f"ensemble.{name}.dtype", Shown(variable.dtype), "real numbers")
     gates = {"gate": CELLS[spec.cell].gates, "own_gate": CELLS[spec.cell].apart}
     for dim in gates.keys() & set(variable.dims) & set(ensemble.coords):
         if list(ensemble[dim].values) != list(gates[dim]):
             shown = Shown(", ".join(map(str, ensemble[dim].values)))
             raise InputError(f"ensemble.{dim}", shown, ", ".join(gates[dim]))
+    numbers = real_array(f"ensemble.{name}", variable.transpose(*shape).data, f"({allowed})")
     with np.errstate(over="ignore"):  # what the precision cannot hold is infinite, a bad input
-        values: Array = variable.transpose(*shape).values.astype(spec.precision)
-    return values
+        return numbers.astype(spec.precision)

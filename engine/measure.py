@@ -21,7 +21,7 @@ from .arguments import (
     refuse_given,
 )
 from .chunk import Run
-from .clip import ClipArgument, checked_clips, clipping
+from .clip import ClipArgument, checked_clips, clip_coordinates, clipping
 from .dataset import result_variables, results_dataset
 from .device import device_of
 from .eigenvalue import check_normalization
@@ -29,6 +29,7 @@ from .ensemble import RandomSource, Source
 from .errors import InputError
 from .given import GivenSource, ensemble_dataset
 from .keep import KEEPERS
+from .labels import SHARED, check_free, with_labels
 from .layout import Wanted
 from .plan import Plan, check_count, ensemble_bytes
 from .products import PRODUCTS, result_bytes
@@ -71,12 +72,15 @@ def measure(
         Independent N(0, 1) numbers, nothing, or real sequences: network i reads the sequences
         i B, ..., i B + B - 1 (B = batch_size), counted round the array; its measured window is
         the first `steps` steps, and burn-in reads the end of the same sequence before them.
+        The axes of a DataArray are sequence, step and feature in any order. Masked values are
+        missing: as NaN, they give the networks that read them the status ``bad_input``.
     products : sequence of str
         Of ``trajectory``, ``gradient``, ``weights``, ``jacobian``, ``lyapunov``, ``eigenvalue``;
         the last one for networks without a normalisation.
     burn_in : int, optional
         Forward steps before the measured window; ``rate`` leaves out as many first lags. Default
-        steps // 10, 0 for ``tied=False``; for a given ensemble its own.
+        steps // 10, 0 for ``tied=False``; for a given ensemble its own: the steps with negative
+        labels (without labels its attribute ``burn_in``).
     loss : {"last", "every"}
         L = v . h_T with a random unit vector v, or one such term at every measured step.
     keep : sequence of {"states", "gradients"}
@@ -102,7 +106,8 @@ def measure(
         The products' variables, network axis first, each with ``units`` and ``long_name``;
         ``status`` (network) is 0 where all is well (`STATUS`). Lags of gradients and of BPTT terms
         count back from the last step; those of ``log_jacobian_norm``, the norm of
-        ds_{t+lag}/ds_t of the state, count on from the first measured step t.
+        ds_{t+lag}/ds_t of the state, count on from the first measured step t. Networks, steps and
+        other axes have the labels of a given ensemble.
 
     Raises
     ------
@@ -137,8 +142,11 @@ def measure(
     check_normalization(source.spec, products)
     wanted = Wanted.of(products, keep, bool(clip), exponents)
     plan = where.plan(source.spec, source.window, wanted, workers)
-    variables = result_variables(source, products, keep, clip).values()
-    check_count(count, result_bytes(source, variables, len(clips), exponents))
+    variables = result_variables(source, products, keep, clip)
+    check_count(count, result_bytes(source, variables.values(), len(clips), exponents))
+    if isinstance(spec, xr.Dataset):
+        axes = {dim for variable in variables.values() for dim in variable.dims}
+        check_free(spec, {*variables, *axes - SHARED, *clip_coordinates(clip)})
     blocks = plan.ranges(0, count)
 
     def run(block: tuple[int, int]) -> Results:
@@ -148,7 +156,7 @@ def measure(
         found = _map(run, blocks, plan, progress)
     data = results_dataset(source, found, products, keep, clip)
     data.attrs["seed"] = seed if isinstance(source, RandomSource) else "given ensemble"
-    return data
+    return with_labels(data, spec, source.window) if isinstance(spec, xr.Dataset) else data
 
 
 def sample(
@@ -174,6 +182,11 @@ def sample(
         in ``W``. Steps before the measured window
         have negative coordinates. For ``tied=False`` W, U and b have a step axis after
         ``network``; for ``loss="every"`` ``readout_gradient`` has a ``loss_step`` axis.
+
+    Notes
+    -----
+    An array that is put into an ensemble is aligned by xarray: where it has no value for a label of
+    the ensemble there is NaN, and the network's status is ``bad_input``.
     """
     count = check_integer("networks", networks, 1, LARGEST_COUNT)
     source = random_source(spec, steps, seed, inputs, burn_in, loss)

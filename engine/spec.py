@@ -8,8 +8,11 @@ import math
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..kernels.activations import ACTIVATIONS
 from ..kernels.cells import CELLS
@@ -149,18 +152,19 @@ class NetworkSpec:
     def __post_init__(self) -> None:
         set_field = object.__setattr__
         for name, allowed in CHOICES.items():
-            _check_choice(name, getattr(self, name), allowed)
+            set_field(self, name, _check_choice(name, getattr(self, name), allowed))
         set_field(
             self, "hidden_size", check_integer("hidden_size", self.hidden_size, 1, LARGEST_SIZE)
         )
-        if isinstance(self.input_size, Integral) and self.input_size == 0:
+        if _is(Integral, self.input_size) and self.input_size == 0:
             set_field(self, "input_size", self.hidden_size)
         for name in SIZES:
             set_field(self, name, check_integer(name, getattr(self, name), 1, LARGEST_SIZE))
         for name, rule in NUMBERS.items():
             set_field(self, name, _check_number(name, getattr(self, name), rule))
-        if not isinstance(self.tied, bool):
+        if not isinstance(self.tied, bool | np.bool_):
             raise InputError("tied", self.tied, "true or false")
+        set_field(self, "tied", bool(self.tied))
         set_field(self, "gate_bias", self._checked_gate_bias())
         self._check_combination()
 
@@ -168,11 +172,11 @@ class NetworkSpec:
         gates = CELLS[self.cell].gates
         if not isinstance(self.gate_bias, Mapping):
             raise InputError("gate_bias", self.gate_bias, "a table of gate names and numbers")
-        for gate in self.gate_bias:
-            _check_choice("gate_bias", gate, gates)
         return GateBias(
             {
-                gate: _check_number(f"gate_bias.{gate}", value, ANY)
+                _check_choice("gate_bias", gate, gates): _check_number(
+                    f"gate_bias.{gate}", value, ANY
+                )
                 for gate, value in self.gate_bias.items()
             }
         )
@@ -231,30 +235,46 @@ class NetworkSpec:
 def _table(text: str, parse: Any, language: str) -> Mapping[str, Any]:
     try:
         values = parse(text)
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError("spec", Shown(error), f"a {language} document") from None
     if not isinstance(values, dict):
         raise InputError("spec", values, f"a {language} table of fields")
     return values
 
 
-def _check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or value not in allowed:
-        raise InputError(name, value, listed(allowed))
+def _check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
+    """The word of `allowed` that equals `value`, which may be of a subclass of str."""
+    if isinstance(value, str):
+        for word in allowed:
+            if word == value:
+                return word
+    raise InputError(name, value, listed(allowed))
 
 
 def check_integer(name: str, value: Any, low: int, high: int) -> int:
     """`value` as an int between `low` and `high`, or an `InputError`."""
-    if isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) <= high:
+    if _is(Integral, value) and low <= int(value) <= high:
         return int(value)
     raise InputError(name, value, f"an integer from {low} to {high}")
 
 
+def _is(kind: Any, value: Any) -> bool:
+    """Whether a value is a number of a kind: Python counts truth among them, numpy time spans."""
+    return isinstance(value, kind) and not isinstance(value, bool | np.timedelta64)
+
+
 def _check_number(name: str, value: Any, rule: Rule) -> float:
-    number = math.nan
-    if isinstance(value, Real) and not isinstance(value, bool):
-        with contextlib.suppress(OverflowError):  # an integer beyond every float
-            number = float(value)
+    number = as_float(value)
     if not math.isfinite(number) or not rule.holds(number):
         raise InputError(name, value, rule.allowed)
+    return number
+
+
+def as_float(value: Any) -> float:
+    """A real number as a float; NaN for anything else. Zero has no sign: equal specs are equal."""
+    number = math.nan
+    if _is(Real | Decimal, value):
+        # an integer beyond every float; a decimal that is a signalling NaN
+        with contextlib.suppress(OverflowError, ValueError):
+            number = float(value) + 0.0
     return number

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -49,6 +51,25 @@ def test_any_argument_is_taken_or_refused_in_one_line(field: str, value: Any) ->
         assert str(error).startswith(field) and "\n" not in str(error)
     else:
         assert data.sizes["network"] == arguments["networks"]
+
+
+@pytest.mark.parametrize(
+    "threshold",
+    [Fraction(1, 10**400), Decimal("1e-400"), Decimal("nan"), np.timedelta64(1), np.ma.masked],
+    ids=["fraction", "decimal", "no number", "time", "masked"],
+)
+def test_thresholds_that_no_float_has_are_refused(threshold: Any) -> None:
+    with pytest.raises(InputError, match=r"^clip.norm: .*a finite number > 0$"):
+        measure(SPEC, networks=1, steps=4, products=("weights",), clip={"norm": threshold})
+
+
+def test_thresholds_of_any_kind_of_number_that_differ_have_different_labels() -> None:
+    thresholds = [Fraction(3, 10), 0.1 + 0.2, Decimal(2), np.float32(0.5)]
+    clip = {"norm": thresholds}
+    data = measure(SPEC, networks=1, steps=4, products=("weights",), clip=clip)
+    np.testing.assert_array_equal(data.clip_threshold, [0.3, 0.1 + 0.2, 2.0, 0.5])
+    labels = ["norm 0.3", "norm 0.30000000000000004", "norm 2", "norm 0.5"]
+    assert list(data["clip"].values) == labels
 
 
 def test_names_may_come_one_by_one() -> None:

@@ -7,6 +7,8 @@ import json
 import math
 import pickle
 import tomllib
+from decimal import Decimal
+from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
@@ -19,9 +21,15 @@ from gradhorizon.engine import InputError, NetworkSpec, measure
 from gradhorizon.kernels.activations import ACTIVATIONS
 
 INF, NAN = math.inf, math.nan
-NOT_NUMBERS = (NAN, INF, -INF, "1", None, [1.0], True, 1j, 10**400)
+NOT_NUMBERS = (
+    *(NAN, INF, -INF, "1", None, [1.0], True, 1j, 10**400, np.array(1.0), np.timedelta64(1)),
+    *(Decimal("nan"), Decimal("sNaN"), Decimal("1e999"), np.longdouble("1e4000")),
+)
 NOT_NAMES = ("", "Tanh", " tanh", None, 3, ["tanh"], b"tanh", "no such thing\nat all")
-NOT_SIZES = (0.5, 2.0, "8", None, True, -1, 2**20 + 1, NAN, [8])
+NOT_SIZES = (
+    *(0.5, 2.0, "8", None, True, False, -1, 2**20 + 1, NAN, [8]),
+    *(np.timedelta64(8, "ns"), np.timedelta64(8, "D"), np.float64(8), np.array(8)),
+)
 
 INVALID: dict[str, tuple[Any, ...]] = {
     "cell": NOT_NAMES,
@@ -172,6 +180,45 @@ def test_numbers_are_normalised() -> None:
     assert type(spec.weight_scale) is float
     assert type(spec.slope) is float
     assert spec == NetworkSpec(hidden_size=8, weight_scale=0.5, slope=2.0, skip=0.25)
+    spec = NetworkSpec(tied=np.False_, branch=Decimal("0.5"), gate_bias={"hidden": Fraction(1, 2)})
+    assert type(spec.tied) is bool
+    assert spec == NetworkSpec(tied=False, branch=0.5, gate_bias={"hidden": 0.5})
+
+
+class Word(StrEnum):
+    RELU = "relu"
+    HIDDEN = "hidden"
+
+
+@pytest.mark.parametrize("relu", [np.str_("relu"), Word.RELU], ids=["numpy", "enum"])
+def test_words_are_normalised(relu: Any) -> None:
+    """A word of a subclass of str is stored as the plain one, and gates' names likewise."""
+    spec = NetworkSpec(activation=relu, gate_bias={Word.HIDDEN: 1.0})
+    assert type(spec.activation) is str
+    assert [type(gate) for gate in spec.gate_bias] == [str]
+    assert spec.to_json() == NetworkSpec(activation="relu", gate_bias={"hidden": 1.0}).to_json()
+    assert NetworkSpec.from_toml(spec.to_toml()) == spec
+
+
+@pytest.mark.parametrize("name", ["weight_scale", "input_scale", "bias_scale", "skip"])
+def test_equal_specs_are_written_alike(name: str) -> None:
+    """Zero has no sign: specs that are equal, and so share what is kept by spec, are the same."""
+    plus, minus = NetworkSpec(**{name: 0.0}), NetworkSpec(**{name: -0.0})
+    assert plus == minus and plus.to_json() == minus.to_json()
+    biased = NetworkSpec(gate_bias={"hidden": -0.0})
+    assert biased.to_json() == NetworkSpec(gate_bias={"hidden": 0}).to_json()
+
+
+class Unwritable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize("value", [10**5000, Unwritable()], ids=["integer", "object"])
+def test_what_cannot_be_written_is_refused_by_its_type(value: Any) -> None:
+    """Python does not write integers of more than 4300 digits."""
+    with pytest.raises(InputError, match=f"^hidden_size: an object of type {type(value).__name__}"):
+        NetworkSpec(hidden_size=value)
 
 
 def test_frozen_and_keyword_only() -> None:
@@ -248,9 +295,14 @@ def test_any_value_is_taken_or_refused_in_one_line(field: str, value: Any) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[", "[1]", "3", "null", "NaN", '{"slope": NaN}', '{"slope": 1e999}', '{"n": 3}']
+    "text",
+    [
+        *("", "[", "[1]", "3", "null", "NaN", '{"slope": NaN}', '{"slope": 1e999}', '{"n": 3}'),
+        *(None, 3, {"slope": 2.0}, NetworkSpec(), "[" * 10**5),
+    ],
+    ids=lambda text: str(text)[:24],
 )
-def test_invalid_json(text: str) -> None:
+def test_invalid_json(text: Any) -> None:
     with pytest.raises(InputError) as caught:
         NetworkSpec.from_json(text)
     assert "\n" not in str(caught.value)
