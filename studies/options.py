@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Array, InputError, Shown
+from ..engine.foreign import real_numbers
 from ..engine.plan import memory_budget
 from .files import check_readable
 from .names import KNOWN, flat, is_field, overlapping
@@ -192,6 +193,9 @@ def read_inputs(name: str | None) -> str | Array:
         raise InputError("inputs", Shown(f"{name} ({error})"), allowed) from None
     if array.ndim != 3 or array.size == 0:
         raise InputError("inputs", Shown(f"{name} of shape {array.shape}"), allowed)
-    if array.dtype.kind not in "fiu":
-        raise InputError("inputs", Shown(f"{name} of type {array.dtype}"), allowed)
-    return np.array(array)
+    try:
+        values = np.array(real_numbers("inputs", array))
+    except InputError as error:
+        raise InputError("inputs", Shown(f"{name} ({error})"), allowed) from None
+    values.flags.writeable = False  # its name is made once
+    return values

@@ -90,9 +90,10 @@ class Sweep:
         """The inputs, or a digest of real ones."""
         if isinstance(self.inputs, str):
             return self.inputs
-        array = np.ascontiguousarray(self.inputs)
-        digest = hashlib.sha256(array.tobytes()).hexdigest()[:16]
-        return f"array {array.shape} {digest}"
+        array, digest = np.asarray(self.inputs), hashlib.sha256()
+        for sequence in array:  # by values: float64 has those of every type that is read
+            digest.update(np.ascontiguousarray(sequence, "<f8").tobytes())
+        return f"array {array.shape} {digest.hexdigest()[:16]}"
 
     def on_grid(self, values: ArrayLike) -> tuple[tuple[str, ...], Array]:
         """The grid's axes, and values that stand cell after cell laid out on them."""

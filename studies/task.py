@@ -235,15 +235,17 @@ def code_digest(derive: Derive) -> str:
 @cache
 def _source_digest(derive: Derive) -> str:
     module = inspect.getmodule(derive)  # with the constants that it uses
-    return hashlib.sha256(inspect.getsource(module or derive).encode()).hexdigest()
+    source = inspect.getsource(module or derive) + derive.__qualname__
+    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def _read() -> str:
     """Digest of the sources of the engine and of the statistics."""
     parts = (accumulator, sketch, statistics, summary)
     own = (Path(__file__), *(Path(part.__file__ or "") for part in parts))
+    order = Path(__file__).with_name("segment.py")  # in which statistics are merged
     digest = hashlib.sha256()
-    for path in (*sorted(Path(engine.__file__ or "").parent.glob("*.py")), *own):
+    for path in (*sorted(Path(engine.__file__ or "").parent.glob("*.py")), *own, order):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
