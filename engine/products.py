@@ -69,8 +69,14 @@ def gradient(run: Run) -> Results:
     """Norm of the gradient against lag, its rate and its horizon."""
     sweep, skipped = run.arrays.adjoint, run.window.burn_in
     log = log_norm(sweep.square, sweep.exponent, relative=True)
+    steps, last = run.window.steps - 1 - skipped, log[:, -1]
     with np.errstate(invalid="ignore"):
-        rate = (log[:, -1] - log[:, skipped]) / (run.window.steps - 1 - skipped)
+        rate = (last - log[:, skipped]) / steps
+        if np.isnan(rate).any():  # zeros: those of lag 0, to which the others are relative, or more
+            norm = log_norm(np.asarray(sweep.square), np.asarray(sweep.exponent))
+            vanished = (last == -np.inf) & (norm[:, -1] == -np.inf)
+            growth = np.where(vanished, -np.inf, (norm[:, -1] - norm[:, skipped]) / steps)
+            rate = np.where(np.isnan(rate), growth, rate)
     with np.errstate(divide="ignore"):
         horizon = np.where(rate < 0, -1 / rate, np.where(rate >= 0, np.inf, np.nan))
     return {"log_gradient": log, "rate": rate, "horizon": horizon}

@@ -120,6 +120,74 @@ def test_dead_relu() -> None:
     assert data.rate[1] == -np.inf
 
 
+def backpropagated(ensemble: xr.Dataset, k: int, skip: float, loss: str) -> np.ndarray:
+    """|dL/dnet| of a tanh network at the measured steps, the last one first."""
+    part = ensemble.isel(network=k, gate=0, sequence=0)
+    W, U, x = part.W.values, part.U.values, part.input.values
+    h, nets = part.initial_state.values, []
+    for x_t in x:
+        nets.append(W @ h + U @ x_t + part.b.values)
+        h = skip * h + np.tanh(nets[-1])
+    g, norms = np.zeros_like(h), []
+    for t, net in enumerate(reversed(nets)):
+        if loss == "every" and t < 8:
+            g = g + part.readout_gradient.values[::-1][t]
+        elif t == 0:
+            g = part.readout_gradient.values
+        delta = g / np.cosh(net) ** 2
+        norms.append(np.linalg.norm(delta))
+        g = W.T @ delta + skip * g
+    return np.array(norms[:8])
+
+
+ENDING = {"nothing": np.zeros((3, 3)), "two lags": np.diag([1.0, 1.0], k=1)}
+
+
+@pytest.mark.parametrize("burn_in", [0, 1, 3, 6])
+@pytest.mark.parametrize("loss", ["last", "every"])
+@pytest.mark.parametrize("skip", [0.0, 0.5])
+@pytest.mark.parametrize("name", ENDING)
+def test_a_gradient_that_ends(name: str, skip: float, loss: str, burn_in: int) -> None:
+    """W = 0, or nilpotent: the rate is -inf and the horizon 0, wherever the rate begins."""
+    spec = NetworkSpec(hidden_size=3, skip=skip)
+    ensemble = sample(spec, 2, 8, burn_in=burn_in, loss=loss)
+    ensemble["W"][:, 0] = ENDING[name]
+    data = measure(ensemble)
+    norms = [backpropagated(ensemble, k, skip, loss) for k in (0, 1)]
+    ends = skip == 0 and loss == "last"
+    assert ends == (norms[0][-1] == 0)
+    with np.errstate(divide="ignore"):
+        log = np.log([norm / norm[0] for norm in norms])
+    np.testing.assert_allclose(data.log_gradient, log, atol=1e-12)
+    rate = [-np.inf] * 2 if ends else (log[:, -1] - log[:, burn_in]) / (7 - burn_in)
+    np.testing.assert_allclose(data.rate, rate, atol=1e-12)
+    horizon = np.where(np.asarray(rate) < 0, -1 / np.asarray(rate), np.inf)
+    np.testing.assert_allclose(data.horizon, horizon, rtol=1e-9)
+    np.testing.assert_array_equal(data.status, STATUS["dead"] if ends else 0)
+
+
+@pytest.mark.parametrize("burn_in, expected", [(0, np.inf), (1, np.log(0.5)), (2, np.log(0.5))])
+def test_a_rate_beside_a_gradient_that_is_zero_at_lag_0(burn_in: int, expected: float) -> None:
+    """Flat at the last step alone (hard tanh beyond 1), past which the skip path carries 0.5."""
+    spec = NetworkSpec(activation="hard_tanh", hidden_size=3, skip=0.5, weight_scale=0)
+    ensemble = sample(spec, 2, 6, burn_in=burn_in)
+    ensemble["input"][:], ensemble["initial_state"][:] = 0.0, 0.0
+    ensemble["input"][1, 0, -1] = 100.0
+    data = measure(ensemble)
+    np.testing.assert_allclose(data.rate[0], np.log(0.5), rtol=1e-12)
+    np.testing.assert_allclose(data.rate[1], expected, rtol=1e-12)
+    np.testing.assert_array_equal(data.status, [0, STATUS["dead"]])
+
+
+def test_nothing_has_no_rate() -> None:
+    """A gradient that is zero at every lag."""
+    ensemble = sample(NetworkSpec(hidden_size=3), 1, 6)
+    ensemble["readout_gradient"][:] = 0
+    data = measure(ensemble)
+    assert np.isnan(data.rate).all() and np.isnan(data.horizon).all()
+    assert data.status == STATUS["dead"]
+
+
 @pytest.mark.parametrize("product", ["gradient", "weights"])
 def test_ok_means_finite(product: str) -> None:
     """Whoever averages the networks with status 0 gets a number.
