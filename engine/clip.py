@@ -55,7 +55,7 @@ def checked_clips(clip: Any) -> tuple[Clip, ...]:
         if kind not in KINDS:
             raise InputError("clip", kind, ALLOWED)
         if isinstance(thresholds, np.ndarray):
-            thresholds = thresholds.tolist()
+            thresholds = list(thresholds) if thresholds.ndim else thresholds[()]
         several = isinstance(thresholds, Sequence) and not isinstance(thresholds, str | bytes)
         if several and len(thresholds) == 0:
             raise InputError(f"clip.{kind}", thresholds, "at least one finite number > 0")

@@ -55,8 +55,12 @@ def test_any_argument_is_taken_or_refused_in_one_line(field: str, value: Any) ->
 
 @pytest.mark.parametrize(
     "threshold",
-    [Fraction(1, 10**400), Decimal("1e-400"), Decimal("nan"), np.timedelta64(1), np.ma.masked],
-    ids=["fraction", "decimal", "no number", "time", "masked"],
+    [
+        *(Fraction(1, 10**400), Decimal("1e-400"), Decimal("nan"), np.timedelta64(1)),
+        *(np.array([5], "m8[ns]"), np.array([5], "M8[ns]"), np.array(5, "m8[ns]"), np.ma.masked),
+        np.ma.masked_array([1.0, 2.0], [False, True]),
+    ],
+    ids=lambda threshold: repr(threshold)[:30],
 )
 def test_thresholds_that_no_float_has_are_refused(threshold: Any) -> None:
     with pytest.raises(InputError, match=r"^clip.norm: .*a finite number > 0$"):

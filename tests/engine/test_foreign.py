@@ -221,6 +221,15 @@ def test_variables_of_an_ensemble_are_real_numbers(name: str, kind: str) -> None
         measure(changed)
 
 
+def test_masked_values_of_an_ensemble_are_missing() -> None:
+    """xarray has no masks: it takes what is masked for NaN."""
+    mask = np.zeros(ENSEMBLE.input.shape, bool)
+    mask[1, 0, 2, 1] = True
+    hidden = np.ma.masked_array(ENSEMBLE.input.values, mask)
+    data = measure(ENSEMBLE.assign(input=(ENSEMBLE.input.dims, hidden)))
+    np.testing.assert_array_equal(data.status, [0, STATUS["bad_input"]])
+
+
 def test_variables_that_are_computed_late() -> None:
     """Those of dask, of which one fails when it is computed."""
     dask = pytest.importorskip("dask.array")
