@@ -233,10 +233,13 @@ class NetworkSpec:
 
 
 def _table(text: str, parse: Any, language: str) -> Mapping[str, Any]:
+    allowed = f"a {language} document"
+    if not isinstance(text, str):
+        raise InputError("spec", text, allowed)
     try:
-        values = parse(text)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InputError("spec", Shown(error), f"a {language} document") from None
+        values = parse(text.removeprefix("\ufeff"))  # the mark of a file read as UTF-8
+    except (ValueError, RecursionError) as error:
+        raise InputError("spec", Shown(error), allowed) from None
     if not isinstance(values, dict):
         raise InputError("spec", values, f"a {language} table of fields")
     return values

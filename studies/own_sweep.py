@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import tomllib
 from collections.abc import Mapping
@@ -77,7 +78,7 @@ def _content(path: Path) -> dict[str, Any]:
     """The tables of the file, whose keys are known."""
     try:
         check_readable(path, LARGEST_TABLE)
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(_text(path))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError("sweep", Shown(f"{path} ({error})"), "a readable TOML file") from None
     for key in content:
@@ -87,6 +88,24 @@ def _content(path: Path) -> dict[str, Any]:
         if not isinstance(content.get(key, {}), dict):
             raise InputError(f"{path.name}: {key}", content[key], f"a table [{key}]")
     return content
+
+
+def _text(path: Path) -> str:
+    """The text of a file, with the byte order mark that Windows' editors write or without one.
+
+    Raises
+    ------
+    ValueError
+        If it is no text in UTF-8, as UTF-16, whose letters hold zero bytes.
+    """
+    data = path.read_bytes()
+    try:
+        if b"\0" not in data:
+            return io.StringIO(data.decode("utf-8-sig"), newline=None).read()
+        first = data.index(b"\0")
+    except UnicodeDecodeError as error:
+        first = error.start
+    raise ValueError(f"not UTF-8, as TOML is: byte {first + 1} is {data[first]:#04x}")
 
 
 def _measured(file: str, content: Mapping[str, Any]) -> dict[str, Any]:

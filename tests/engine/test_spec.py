@@ -315,6 +315,21 @@ def test_invalid_toml(text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_documents_with_a_byte_order_mark() -> None:
+    """As Windows' editors write them, read as UTF-8."""
+    spec = NetworkSpec(hidden_size=3, gate_bias={"hidden": 0.5})
+    assert NetworkSpec.from_toml("\ufeff" + spec.to_toml()) == spec
+    assert NetworkSpec.from_json("\ufeff" + spec.to_json()) == spec
+
+
+@pytest.mark.parametrize("text", [None, 3, b"slope = 2", b"\xff\xfe\x00"])
+@pytest.mark.parametrize("read", [NetworkSpec.from_toml, NetworkSpec.from_json])
+def test_what_is_no_text_is_no_document(read: Any, text: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        read(text)
+    assert "\n" not in str(caught.value)
+
+
 def test_unknown_fields_list_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"hiden_size.*hidden_size"):
         NetworkSpec.from_dict({"hiden_size": 3})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ import xarray as xr
 
 from gradhorizon.engine import InputError, NetworkSpec, measure
 from gradhorizon.studies.catalogue import load_study
-from gradhorizon.studies.cli import main
+from gradhorizon.studies.cli import main, settled
 from gradhorizon.studies.names import flat, nested, overlapping
 from gradhorizon.studies.options import Options, settle
+from gradhorizon.studies.own_sweep import load_toml
+from gradhorizon.studies.parser import build_parser
 from gradhorizon.studies.run import Means, run_sweep
 from gradhorizon.studies.study import Study
 
@@ -163,6 +166,31 @@ def test_wrong_gate_biases_in_a_sweeps_file(spec, grid, named, tmp_path, capsys)
     assert named in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_sweeps_file_may_come_from_any_editor(mark, end, tmp_path):
+    """The right values: what the library reads of the bare text."""
+    text = 'summary = "ä"' + SWEEP.format(spec="", grid="weight_scale = [0, 1]")
+    file = tmp_path / "mine.TOML"
+    file.write_bytes((mark + text.replace("\n", end)).encode())
+    study, options = load_toml(file)
+    expected = tomllib.loads(text)
+    assert (study.base, study.grid) == (expected["spec"], expected["grid"])
+    assert study.summary == "ä"
+    assert options == {"networks": 4, "steps": 6}
+    assert settled(build_parser().parse_args(["run", str(file)])).steps == 6
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
+def test_a_sweeps_file_in_another_encoding_is_refused_for_that(encoding, tmp_path, capsys):
+    text = '[spec]\nhidden_size = 4\n[grid]\nweight_scale = [1]\n# "\xe4"\n'
+    (tmp_path / "mine.toml").write_bytes(text.encode(encoding))
+    assert main(["run", str(tmp_path / "mine.toml"), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert "not UTF-8" in error
+    assert error.count("\n") == 1
 
 
 # A study's own axes
