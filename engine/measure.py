@@ -33,6 +33,7 @@ from .labels import SHARED, check_free, with_labels
 from .layout import Wanted
 from .plan import Plan, check_count, ensemble_bytes
 from .products import PRODUCTS, result_bytes
+from .progress import progress_bar
 from .spec import NetworkSpec, check_integer
 from .status import status_of
 from .variable import Arrays, Results
@@ -244,12 +245,7 @@ def _map(
 ) -> Arrays:
     """What `run` returns for all blocks, joined along the axis of the networks."""
     total = blocks[-1][0] + blocks[-1][1]
-    if progress:
-        from tqdm import tqdm
-
-        bar: Any = tqdm(total=total, unit="network", unit_scale=True)
-    else:
-        bar = nullcontext()
+    bar: Any = progress_bar(total, unit="network", unit_scale=True) if progress else nullcontext()
     with ThreadPoolExecutor(plan.workers) as executor, bar:
         joined: Arrays = {}
         for (first, count), part in zip(blocks, executor.map(run, blocks), strict=True):

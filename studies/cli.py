@@ -6,7 +6,6 @@ import argparse
 import atexit
 import gc
 import io
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .catalogue import NAMES, load_study
 from .parser import USAGE, build_parser
+from .streams import say, standard_streams, warn
 
 if TYPE_CHECKING:
     from .run import Means
@@ -28,26 +28,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 ok, 1 failed run or refuted validation, 2 bad usage or input.
     """
     resumable = False
-    try:
-        options = build_parser().parse_args(arguments)
-        resumable = options.command == "run"
-        if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a folder need not be text
-            sys.stdout.reconfigure(errors="backslashreplace")
-        collect_less()
-        return dispatch(options)
-    except KeyboardInterrupt:  # also during the imports, which take a second
-        hint = "; the same command goes on from here" if resumable else ""
-        print(f"gradhorizon: interrupted{hint}", file=sys.stderr)
-        return FAILED
-    except BrokenPipeError:  # the reader has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+    with standard_streams():
+        try:
+            options = build_parser().parse_args(arguments)
+            resumable = options.command == "run"
+            if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a folder need not be text
+                sys.stdout.reconfigure(errors="backslashreplace")
+            collect_less()
+            return dispatch(options)
+        except KeyboardInterrupt:  # also during the imports, which take a second
+            hint = "; the same command goes on from here" if resumable else ""
+            warn(f"gradhorizon: interrupted{hint}")
+            return FAILED
 
 
 def dispatch(options: argparse.Namespace) -> int:
     """Run the chosen command; returns the exit status."""
-    if options.command == "list":
-        return list_studies()
     from ..engine import InputError
     from .errors import MachineFault, RunIncomplete, of_machine, told_as
 
@@ -55,27 +51,25 @@ def dispatch(options: argparse.Namespace) -> int:
     try:
         return command(options)
     except InputError as error:
-        print(f"gradhorizon: {error}", file=sys.stderr)
+        warn(f"gradhorizon: {error}")
         return USAGE
-    except BrokenPipeError:
-        raise
     except RunIncomplete as reason:
         for line in str(reason).splitlines():
-            print(f"gradhorizon: {line}", file=sys.stderr)
+            warn(f"gradhorizon: {line}")
         if resumable:
             does = "goes on from here" if reason.interrupted else "tries again what failed"
-            print(f"gradhorizon: the same command {does}", file=sys.stderr)
+            warn(f"gradhorizon: the same command {does}")
         return FAILED
     except MachineFault as error:
         hint = "; once that is mended, the same command goes on from here" if resumable else ""
-        print(f"gradhorizon: the run failed: {error}{hint}", file=sys.stderr)
+        warn(f"gradhorizon: the run failed: {error}{hint}")
         return FAILED
     except Exception as error:
         if not (isinstance(error, MemoryError) or of_machine(error)):
             raise
         what, hint = ("the run", "; it can be resumed") if resumable else (options.command, "")
         text = error if isinstance(error, OSError) else told_as(error)
-        print(f"gradhorizon: {what} failed: {text}{hint}", file=sys.stderr)
+        warn(f"gradhorizon: {what} failed: {text}{hint}")
         return FAILED
 
 
@@ -88,10 +82,10 @@ def collect_less() -> None:
     atexit.register(gc.freeze)
 
 
-def list_studies() -> int:
+def list_studies(arguments: argparse.Namespace) -> int:
     """Print name and summary of every study."""
     for name in NAMES:
-        print(f"{name:<14}{load_study(name).summary}")
+        say(f"{name:<14}{load_study(name).summary}")
     return OK
 
 
@@ -104,14 +98,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.shard is not None:
         run_shard(sweep, folder, arguments.shard, means(arguments))
         part, parts = arguments.shard
-        print(f"shard {part} of {parts} is done; when all are: gradhorizon collect {folder}")
+        say(f"shard {part} of {parts} is done; when all are: gradhorizon collect {folder}")
         return OK
     data = run_sweep(sweep, folder, means(arguments))
     if sweep.target is not None:
         for line in sweep.target.unreached(data, sweep.target_variable):
-            print(line)
+            say(line)
     for line in report(data, folder):
-        print(line)
+        say(line)
     return OK
 
 
@@ -142,7 +136,7 @@ def settled(arguments: argparse.Namespace) -> Sweep:
     stored: dict[str, Any] = {}
     if name in NAMES:
         study = load_study(name)
-    elif name.endswith(".toml"):
+    elif name.lower().endswith(".toml"):
         study, stored = load_toml(Path(name))
     else:
         raise InputError("study", name, f"{', '.join(NAMES)}, or a .toml file")
@@ -168,7 +162,7 @@ def draw_again(arguments: argparse.Namespace) -> int:
     from .outputs import redraw
 
     redraw(arguments.folder)
-    print(f"{arguments.folder / 'figure.png'}\n{arguments.folder / 'figure.svg'}")
+    say(f"{arguments.folder / 'figure.png'}\n{arguments.folder / 'figure.svg'}")
     return OK
 
 
@@ -178,7 +172,7 @@ def collect(arguments: argparse.Namespace) -> int:
     from .run import report
 
     for line in report(collect_folder(arguments.folder), arguments.folder):
-        print(line)
+        say(line)
     return OK
 
 
@@ -187,28 +181,34 @@ def status(arguments: argparse.Namespace) -> int:
     from .folder import status as lines
 
     for line in lines(arguments.folder):
-        print(line)
+        say(line)
     return OK
 
 
 def validate(arguments: argparse.Namespace) -> int:
     """Compare measurements with exact theory; status 1 if a statement is refuted."""
-    from ..engine import InputError
+    from ..engine import InputError, Shown
     from . import validation
+    from .files import check_writable, write_output
 
     file = arguments.json
-    if file is not None and (file.is_dir() or not file.parent.is_dir()):
-        raise InputError("--json", str(file), "a file in a folder that exists")
+    if file is not None:
+        try:
+            check_writable(file)
+        except OSError as error:
+            shown = Shown(f"{file} ({error.strerror or error})")
+            raise InputError("--json", shown, "a file that can be written") from None
     size = "quick" if arguments.quick else "thorough" if arguments.thorough else "default"
     found = validation.validate(size=size, seed=arguments.seed, workers=arguments.workers)
-    for line in validation.table(found):
-        print(line)
     if file is not None:
-        file.write_text(validation.as_json(found))
+        write_output(file, validation.as_json(found).encode())
+    for line in validation.table(found):
+        say(line)
     return OK if found.holds else FAILED
 
 
 COMMANDS = {
+    "list": list_studies,
     "run": run,
     "figure": draw_again,
     "collect": collect,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from tqdm import tqdm
-
 from ..engine import InputError, Shown
+from ..engine.progress import progress_bar
+from .streams import warn
 
 INTERVAL = 1.0
 """Seconds between two lines about progress, at least."""
@@ -46,14 +47,8 @@ class Display:
         self.total, self.done, self.before = total, done, done
         self.started = self.told = time.perf_counter()
         self.log = None if log is None else log.open("a", encoding="utf-8", buffering=1)
-        self.bar: Any = tqdm(
-            total=total,
-            initial=done,
-            desc=name,
-            unit=" networks",
-            unit_scale=True,
-            disable=None,  # silent unless on a terminal
-        )
+        look = {"initial": done, "desc": name, "unit": " networks", "unit_scale": True}
+        self.bar: Any = progress_bar(total, always=False, **look)
         self.tell("start", study=name)
 
     def __enter__(self) -> Self:
@@ -62,8 +57,7 @@ class Display:
     def __exit__(self, *exception: object) -> None:
         self.bar.close()
         self.tell("end")
-        if self.log is not None:
-            self.log.close()
+        self._end_log()
 
     @property
     def seconds(self) -> float:
@@ -92,4 +86,15 @@ class Display:
             "networks_per_second": rate and round(rate, 1),
             "seconds_left": rate and round((self.total - self.done) / rate, 1),
         }
-        self.log.write(json.dumps(line | more) + "\n")
+        try:
+            self.log.write(json.dumps(line | more) + "\n")
+        except OSError as error:  # a full disk, or a pipe without a reader; the run is whole
+            warn(f"warning: {self.log.name}: no further events are written ({error.strerror})")
+            self._end_log()
+
+    def _end_log(self) -> None:
+        """Close the file of the events, if there is one."""
+        if self.log is not None:
+            with suppress(OSError):  # what could not be written is tried again
+                self.log.close()
+            self.log = None

@@ -30,7 +30,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, *, durable: bool = T
         If the file cannot be written; a file of that name is then whole, old or new.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    temporary = _temporary(path)
     try:
         with open(temporary, "xb") as file:
             file.write(data)
@@ -45,6 +45,44 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, *, durable: bool = T
         raise
     if durable:
         _sync_folder(path.parent)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write a file that a user named: whole or not at all, unless it is a device or a pipe.
+
+    A link stays, and what it leads to is written.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+    else:
+        write_atomic(path.resolve(), data)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse, before any work, a file that could not be written after it; nothing is changed.
+
+    Raises
+    ------
+    OSError
+        If it is a folder, its folder is missing, or one of both may not be written.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    if path.is_file() or not path.exists():
+        temporary = _temporary(path.resolve())
+        temporary.open("xb").close()
+        temporary.unlink()
 
 
 def check_readable(path: Path, largest: int) -> None:

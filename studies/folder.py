@@ -26,7 +26,7 @@ def collect_folder(folder: Path) -> xr.Dataset:
         If cells are missing; the results so far are written.
     """
     sweep = stored_sweep(folder)
-    with ResultsFolder.opened(folder, sweep) as store:
+    with ResultsFolder.opened(folder, sweep, called="folder") as store:
         missing = [
             cell for cell in sweep.distinct if networks_of(store, cell) < store.networks(cell)
         ]

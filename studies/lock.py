@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from ..engine import InputError, Shown
-
 try:
     import fcntl
 except ImportError:  # not on Windows, where two runs in one folder are not noticed
@@ -29,6 +27,10 @@ WITHOUT = {errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK}
 """What a file system says that has no locks; two runs in one folder are not noticed there."""
 
 
+class InUse(OSError):  # noqa: N818 - it says what state the folder is in
+    """Somebody else holds a lock."""
+
+
 @contextmanager
 def locked(path: Path, shared: bool = False, patience: float = 0.0) -> Iterator[None]:
     """Hold a lock file, alone or, `shared`, together with others who share it.
@@ -37,7 +39,7 @@ def locked(path: Path, shared: bool = False, patience: float = 0.0) -> Iterator[
 
     Raises
     ------
-    InputError
+    InUse
         If somebody else holds it.
     """
     file = _held(path, shared, max(patience, SHARED_PATIENCE if shared else 0.0))
@@ -58,8 +60,7 @@ def _held(path: Path, shared: bool, patience: float) -> IO[str]:
             if time.monotonic() < deadline:
                 time.sleep(0.01)
                 continue
-            allowed = "a folder that no other run is using: wait for it, or stop it"
-            raise InputError("--out", Shown(f"{path.parent} (in use)"), allowed)
+            raise InUse(errno.EAGAIN, "in use", str(path.parent))
         try:
             if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                 return file

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -109,7 +110,9 @@ def interruptible(progress: Progress) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         progress.stop = True
         signal.signal(signal.SIGINT, before)
-        os.write(2, b"gradhorizon: finishing what runs; again to stop now\n")
+        if sys.__stderr__ is not None:  # else its number may be that of another file
+            with suppress(OSError):
+                os.write(2, b"gradhorizon: finishing what runs; again to stop now\n")
 
     before = signal.signal(signal.SIGINT, stop)
     try:

@@ -16,6 +16,8 @@ from .files import check_readable, write_atomic
 
 RESULTS = "results.nc"
 
+FIGURES = ("figure.png", "figure.svg")
+
 
 def write_dataset(folder: Path, data: xr.Dataset) -> None:
     """Write the results so that a reader sees the old ones or the new ones whole."""

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from .catalogue import NAMES
+from .streams import warn
 
 USAGE = 2
 """Exit status for bad usage or input."""
@@ -19,7 +20,8 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         """Print the message and exit with status 2."""
         line = " ".join(message.split())  # an argument may have several
-        self.exit(USAGE, f"gradhorizon: {line} (see {self.prog} --help)\n")
+        warn(f"gradhorizon: {line} (see {self.prog} --help)")
+        self.exit(USAGE)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -17,17 +17,20 @@ import xarray as xr
 from ..engine import InputError, Shown, one_line
 from ..engine.spec import check_integer
 from .claim import claim, read_table
-from .files import write_atomic
-from .lock import locked
-from .outputs import draw, summary_table, write_dataset
+from .files import check_writable, write_atomic
+from .lock import InUse, locked
+from .outputs import FIGURES, RESULTS, draw, summary_table, write_dataset
 from .plausible import check_fold, largest_file
 from .segment import Fold, Segment
 from .store import DamagedCell, load_cell, save_cell
+from .streams import warn
 from .summary import Summary
 from .sweep import Cell, Sweep
 from .target import LARGEST
 
 NETWORKS = "networks.json"
+
+SUMMARY = "summary.csv"
 
 PATIENCE = 10.0
 """Seconds to wait while another shard claims the folder."""
@@ -49,7 +52,9 @@ class ResultsFolder:
 
     @classmethod
     @contextmanager
-    def opened(cls, path: Path, sweep: Sweep, part: str = "") -> Iterator[Self]:
+    def opened(
+        cls, path: Path, sweep: Sweep, part: str = "", called: str = "--out"
+    ) -> Iterator[Self]:
         """A folder for a sweep alone, or for a part of it beside the others.
 
         Parameters
@@ -59,6 +64,8 @@ class ResultsFolder:
         sweep : Sweep
         part : str
             The part's name, of which one run at a time may be under way.
+        called : str
+            What the user calls the folder.
 
         Raises
         ------
@@ -77,9 +84,13 @@ class ResultsFolder:
                 with locked(path / ".lock-claim", patience=PATIENCE):
                     claim(path, sweep)
                     (path / "cells").mkdir(exist_ok=True)
+                _check_outputs(path, part)
+            except InUse:
+                allowed = "a folder that no other run is using: wait for it, or stop it"
+                raise InputError(called, Shown(f"{path} (in use)"), allowed) from None
             except OSError as error:
                 shown = Shown(f"{path} ({error.strerror or error})")
-                raise InputError("--out", shown, "a folder that can be written") from None
+                raise InputError(called, shown, "a folder that can be written") from None
             yield cls(path, sweep, part)
 
     def load(self, segment: Segment) -> Fold:
@@ -97,7 +108,7 @@ class ResultsFolder:
             return Fold()
         except (ValueError, KeyError, OSError) as error:
             told = f"{file}: damaged, as good as missing ({one_line(error)})"
-            print(f"warning: {told}", file=sys.stderr)
+            warn(f"warning: {told}")
             return Fold()
 
     def save(self, segment: Segment, found: Fold) -> None:
@@ -151,15 +162,15 @@ class ResultsFolder:
     def write(self, data: xr.Dataset) -> None:
         """Write results, table and figures."""
         write_dataset(self.path, data)
-        write_atomic(self.path / "summary.csv", summary_table(data, self.sweep.grid).encode())
+        write_atomic(self.path / SUMMARY, summary_table(data, self.sweep.grid).encode())
         try:
             draw(self.path, data)
         except (ValueError, ArithmeticError) as error:  # the results are safe, say so and go on
-            print(f"warning: figure not drawn: {error}", file=sys.stderr)
+            warn(f"warning: figure not drawn: {error}")
 
     def remember(self, failures: Mapping[str, str]) -> None:
         """Write down which cells failed, by key, for `status`; until they are measured."""
-        file = self.path / f"failures{self.part and '-'}{self.part}.json"
+        file = self.path / of_part("failures", self.part)
         if failures:
             write_atomic(file, json.dumps(dict(failures), indent=1).encode())
         else:
@@ -174,9 +185,23 @@ class ResultsFolder:
 
     def note(self, provenance: Mapping[str, Any]) -> None:
         """Write down what this run did; where it measured nothing, the one that did stands."""
-        file = self.path / f"provenance{self.part and '-'}{self.part}.json"
+        file = self.path / of_part("provenance", self.part)
         if provenance["networks_measured"] or not file.exists():
             write_atomic(file, json.dumps(provenance, indent=1).encode())
+
+
+def of_part(name: str, part: str) -> str:
+    """The file of a part's own."""
+    return f"{name}-{part}.json" if part else f"{name}.json"
+
+
+def _check_outputs(path: Path, part: str) -> None:
+    """Refuse, before anything is measured, a folder in which results could not be written."""
+    own = (of_part("provenance", part), of_part("failures", part))
+    for name in (RESULTS, SUMMARY, *FIGURES, NETWORKS, *own):
+        if (path / name).is_dir():
+            raise IsADirectoryError(errno.EISDIR, f"{name} is a folder")
+    check_writable(path / "cells" / "x.cell")
 
 
 def sweep_up(folder: Path) -> None:

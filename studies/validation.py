@@ -19,10 +19,10 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ..engine import Array, kernel_digest, versions
 from ..engine.arguments import LARGEST_SEED
+from ..engine.progress import progress_bar
 from ..engine.spec import check_integer
 from .oracles import CHECKS, EXTRAPOLATED, SIZES, Check, Draws, Result
 
@@ -114,8 +114,11 @@ def validate(
     if workers is not None:
         workers = check_integer("workers", workers, 1, 1024)
     chosen = CHECKS if checks is None else checks
-    bar: Any = tqdm(chosen, desc="validate", unit=" checks", disable=None)  # silent when piped
-    results = [check.examine(Draws(check.statement, seed, SIZES[size], workers)) for check in bar]
+    results = []
+    with progress_bar(len(chosen), always=False, desc="validate", unit=" checks") as bar:
+        for check in chosen:
+            results.append(check.examine(Draws(check.statement, seed, SIZES[size], workers)))
+            bar.update()
     return judge(results, size, seed)
 
 
