@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from .eigenvalue import ABOVE, DIAGONAL, NETS, UNITS
 from .figures import WIDTH, held, letter, number_ticks, provenance_line, style
@@ -25,6 +26,7 @@ LABELS = {
     "lyapunov": "$\\lambda_1$ of earlier steps",
 }
 GREY = "#555555"
+EXPLODES: Any = {"color": "#dddddd", "lw": 0}
 BARS: Any = {"elinewidth": 0.8, "capsize": 1.5}
 
 
@@ -48,8 +50,9 @@ def draw(data: xr.Dataset) -> Figure:
     titles = [f"{NAMES[n]}: sign right" for n in nets] + [f"{NAMES[n]}: error" for n in nets]
     titles += ["sign wrong, all weight scales", "powers of a stable matrix"]
     letter([*axes.ravel(), total, transient], titles)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=6.5)
+    # a patch of no figure: Matplotlib before 3.11 refuses one that stands in another
+    handles = [Patch(label="share that explodes", **EXPLODES), *axes[0, 0].containers]
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=6.5)
     provenance_line(figure, data, [NETS[name] for name in nets] * len(axes))
     return figure
 
@@ -62,7 +65,7 @@ def _looks(data: xr.Dataset) -> Any:
 
 def _right_panel(ax: Axes, data: xr.Dataset) -> None:
     x = data.weight_scale.values
-    ax.fill_between(x, data.explodes_mean, color="#dddddd", lw=0, label="share that explodes")
+    ax.fill_between(x, data.explodes_mean, **EXPLODES)
     for name, one, look in _looks(data):
         share = one.right_mean
         errors = np.abs([one.right_low - share, one.right_high - share])

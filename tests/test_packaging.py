@@ -23,6 +23,34 @@ def test_no_top_level_name_but_ours_is_installed():
     assert tops <= {"gradhorizon", "__editable___gradhorizon_0_1_0_finder.py"}
 
 
+def floors():
+    """Name -> lowest version that the project, its tests and its dask workers declare."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["test"], *extras["dask"]]
+    return dict(one.split(">=") for one in wanted)
+
+
+def lowest():
+    """Name -> version that is installed to see whether the lowest ones work."""
+    lines = (ROOT / ".ci" / "lowest.txt").read_text().splitlines()
+    return dict(line.split("==") for line in lines if not line.startswith("#"))
+
+
+def test_the_lowest_declared_versions_are_those_that_are_tried():
+    """Numbers that are left out of a floor are zero."""
+    declared, tried = floors(), lowest()
+    assert list(declared) == list(tried)
+    for name, floor in declared.items():
+        parts, exact = floor.split("."), tried[name].split(".")
+        assert [*parts, "0", "0"][: len(exact)] == exact, name
+
+
+def test_the_lowest_versions_are_run_in_the_ci():
+    commands = (ROOT / ".ci" / "run").read_text()
+    assert "-c .ci/lowest.txt" in commands
+
+
 def test_imports_run_downwards_only():
     level = {part: k for k, part in enumerate(PARTS)}
     upward = []
