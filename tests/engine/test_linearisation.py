@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import plain
@@ -111,16 +112,20 @@ def state_error(ensemble: xr.Dataset) -> float:
     return max(relative[k] * np.abs(expected[k]).max() for k in SLOTS if k in expected)
 
 
-def derivative(values: Callable[[float], np.ndarray], noise: float) -> tuple[np.ndarray, float]:
-    """d values(e)/de at e = 0 by central differences, and its error (Ridders 1982).
+def derivative(
+    values: Callable[[np.ndarray], np.ndarray], noise: float
+) -> tuple[np.ndarray, float]:
+    """d value(e)/de at e = 0 by central differences, and its error (Ridders 1982).
 
-    Romberg's rule from the steps e, e/2 and e/4 leaves an error of order e^6, less than what its
-    last extrapolation changed. Values that are wrong by `noise` change the result, which is
-    (64 fine - 20 middle + coarse) / 45, by 6.6 noise/e at most. The best of several e is taken:
-    how far a network bends depends on the ensemble.
+    `values` takes several e, and returns as many values. Romberg's rule from the steps e, e/2 and
+    e/4 leaves an error of order e^6, less than what its last extrapolation changed. Values that
+    are wrong by `noise` change the result, which is (64 fine - 20 middle + coarse) / 45, by
+    6.6 noise/e at most. The best of several e is taken: how far a network bends depends on the
+    ensemble.
     """
     steps = 2.0 ** -np.arange(4, 14)
-    differences = [(values(e) - values(-e)) / (2 * e) for e in steps]
+    above, below = np.split(values(np.concatenate([steps, -steps])), 2)
+    differences = [(a - b) / (2 * e) for a, b, e in zip(above, below, steps, strict=True)]
     found = []
     for k, e in enumerate(steps[:-2]):
         coarse, middle, fine = differences[k : k + 3]
@@ -141,19 +146,21 @@ def after_one_step(ensemble: xr.Dataset) -> xr.Dataset:
     return later
 
 
-def moved_states(ensemble: xr.Dataset, e: float) -> np.ndarray:
-    """States s_1, s_2, ... (t, S B n, S B n) of the forward kernel, a row per state, a column per
-    number of the initial state that was moved by e.
+def moved_states(ensemble: xr.Dataset, e: np.ndarray) -> np.ndarray:
+    """States s_1, s_2, ... (e, t, S B n, S B n) of the forward kernel, a row per state, a column
+    per number of the initial state that was moved by e.
     """
     names = [name for name in SLOTS if f"initial_{name}" in ensemble]
     start = np.stack([ensemble[f"initial_{name}"].values[0] for name in names])
-    moved = start + e * np.eye(start.size).reshape(-1, *start.shape)
+    directions = np.eye(start.size).reshape(-1, *start.shape)
+    moved = np.concatenate([start + by * directions for by in e])
     many = ensemble.isel(network=np.zeros(len(moved), int))
     for a, name in enumerate(names):
         many[f"initial_{name}"] = many[f"initial_{name}"].copy(data=moved[:, a])
     data = measure(many, products=(), keep=("states",))
     states = np.stack([data[name].transpose("step", ...).values for name in names], axis=2)
-    return states.reshape(len(states), len(moved), -1).swapaxes(1, 2)
+    by_size = states.reshape(len(states), len(e), len(directions), -1)
+    return by_size.transpose(1, 0, 3, 2)
 
 
 @TIED
@@ -193,10 +200,10 @@ def test_bptt_equals_differences(cell: str, normalization: str, skip: str, tied:
         direction = rng.standard_normal(ours.shape)
         direction /= np.linalg.norm(direction)
 
-        def moved_loss(e: float, name: str = name, way: np.ndarray = direction) -> np.ndarray:
-            moved = net._replace(**{name: getattr(net, name) + e * way})
-            return np.array(reference.loss(moved))
+        def moved_losses(e: np.ndarray, name: str = name, way: np.ndarray = direction) -> Any:
+            moved = (net._replace(**{name: getattr(net, name) + by * way}) for by in e)
+            return np.array([reference.loss(one) for one in moved])
 
-        expected, error = derivative(moved_loss, noise)
+        expected, error = derivative(moved_losses, noise)
         assert error < 1e-6 * np.linalg.norm(ours)
         assert (ours * direction).sum() == pytest.approx(float(expected), rel=0, abs=error)

@@ -12,7 +12,7 @@ from unit_loops import evaluate, evaluate_plain
 
 from gradhorizon.kernels.activations import ACTIVATIONS
 
-mp.mp.dps = 40
+pytestmark = pytest.mark.usefixtures("many_digits")
 PRECISIONS = pytest.mark.parametrize("precision", ["float64", "float32"])
 NAMES = pytest.mark.parametrize("name", ACTIVATIONS)
 

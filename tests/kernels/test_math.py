@@ -14,7 +14,7 @@ from unit_loops import evaluate, evaluate_plain
 from gradhorizon.kernels import math
 from gradhorizon.kernels.precision import FORMATS
 
-mp.mp.dps = 40
+pytestmark = pytest.mark.usefixtures("many_digits")
 PRECISIONS = pytest.mark.parametrize("precision", ["float64", "float32"])
 DECADES = {"float64": 300, "float32": 37}
 Points = Callable[[np.random.Generator, int], np.ndarray]

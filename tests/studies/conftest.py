@@ -25,6 +25,14 @@ def gradhorizon(tmp_path):
     return run
 
 
+@pytest.fixture(scope="module")
+def undrawn():
+    """Runs of this module leave all but their figures, which take longer than small results."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gradhorizon.studies.results.draw", lambda folder, data: None)
+        yield
+
+
 @pytest.fixture
 def cells():
     """The cells of a study as a user would have it, without a measurement."""

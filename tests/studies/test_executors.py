@@ -30,6 +30,8 @@ from gradhorizon.studies.own_sweep import load_toml
 from gradhorizon.studies.results import ResultsFolder
 from gradhorizon.studies.run import Means, run_sweep
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SMALL = ("--networks", "200", "--steps", "12", "--set", "hidden_size=6")
 
 

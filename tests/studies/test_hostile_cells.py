@@ -16,6 +16,8 @@ from gradhorizon.studies.own_sweep import OF_ALL, study_of
 from gradhorizon.studies.store import load_cell, save_cell
 from gradhorizon.studies.sweep import Sweep
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SWEEP = """
 networks = 4100  # a block of 4096, and the beginning of the next
 steps = 4

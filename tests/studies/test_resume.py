@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,11 +31,14 @@ def undisturbed(tmp_path_factory):
 
 
 def test_a_run_killed_at_random_moments_ends_with_the_same_arrays(tmp_path, undisturbed):
-    """Five kills by SIGKILL, each while cells are being stored; then one run to the end."""
+    """Three kills by SIGKILL, each while cells are being stored; then one run to the end.
+
+    `test_chaos` has more in its long form.
+    """
     moments = random.Random(7)
     out = tmp_path / "out"
     kills, stored = 0, []
-    while kills < 5:
+    while kills < 3:
         process = start(out)
         before = len(list(out.glob("cells/*.cell")))
         deadline = time.monotonic() + 120
@@ -52,13 +56,21 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_arrays(tmp_path, undi
     xr.testing.assert_identical(xr.load_dataset(out / "results.nc"), undisturbed)
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """The folder of a finished run."""
+    out = tmp_path_factory.mktemp("original") / "out"
+    assert main([*SMALL, str(out)]) == 0
+    return out
+
+
 SMALL = ("run", "bptt", "--networks", "8", "--steps", "12", "--set", "hidden_size=6", "--out")
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "foreign", "swap"])
-def test_a_damaged_cell_is_computed_again(damage, tmp_path, capsys):
-    out = tmp_path / "out"
-    assert main([*SMALL, str(out)]) == 0
+@pytest.mark.usefixtures("undrawn")
+def test_a_damaged_cell_is_computed_again(damage, original, tmp_path, capsys):
+    out = shutil.copytree(original, tmp_path / "out")
     whole = xr.load_dataset(out / "results.nc")
     first, second = sorted(out.glob("cells/*.cell"))[:2]
     content = first.read_bytes()
@@ -79,11 +91,14 @@ def test_a_damaged_cell_is_computed_again(damage, tmp_path, capsys):
     xr.testing.assert_identical(xr.load_dataset(out / "results.nc"), whole)
 
 
-def test_workers_do_not_change_the_results(tmp_path):
+@pytest.mark.usefixtures("undrawn")
+def test_workers_do_not_change_the_results(original, tmp_path):
     for workers in ("1", "3"):
         assert main([*SMALL, str(tmp_path / workers), "--workers", workers]) == 0
-    one, three = (xr.load_dataset(tmp_path / w / "results.nc") for w in ("1", "3"))
-    xr.testing.assert_identical(one, three)
+        found, expected = (
+            xr.load_dataset(p / "results.nc") for p in (tmp_path / workers, original)
+        )
+        xr.testing.assert_identical(found, expected)
 
 
 @pytest.mark.parametrize("kib", [4, 20, 60])

@@ -17,6 +17,8 @@ from gradhorizon.studies.summary import Summary
 from gradhorizon.studies.target import Target
 from gradhorizon.studies.theory import linear_rate
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 REPEATS, PILOT, BLOCK = 1000, 64, 16
 
 

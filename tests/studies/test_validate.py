@@ -66,7 +66,7 @@ def test_the_quick_form_holds(tmp_path, capsys, measured, monkeypatch):
     """All statements, as a user has them. The seed is the default, so the numbers are fixed."""
     monkeypatch.setattr(validation, "CHECKS", tuple(measured.values()))
     file = tmp_path / "validation.json"
-    assert main(["validate", "--quick", "--workers", "1", "--json", str(file)]) == 0
+    assert main(["validate", "--quick", "--json", str(file)]) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
     lines = printed.out.splitlines()
