@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from gradhorizon.studies.cli import COMMANDS, main, settled
 from gradhorizon.studies.parser import build_parser
 from gradhorizon.studies.sweep import check
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 FENCE = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 
 
@@ -73,6 +75,18 @@ def test_the_sweep_runs(tmp_path):
     assert data.rate_mean.dims == ("weight_scale", "hidden_size")
 
 
+def test_the_ci_runs_the_test_command_literally_and_first():
+    """The line that it looks up is the one that stands in a block of commands."""
+    (printed,) = [line for text in blocks("bash") for line in text.splitlines() if "pytest" in line]
+    script = (ROOT / ".ci" / "run").read_text()
+    (lookup,) = re.findall(r"^readme=\$\((.*)\)$", script, re.MULTILINE)
+    found = subprocess.run(["bash", "-c", lookup], cwd=ROOT, capture_output=True, text=True)
+    assert found.stdout == printed + "\n"
+    first = script.index('\nbash -c "$readme"\n')
+    assert "pytest" not in re.sub("#.*", "", script[: script.index("readme=")])
+    assert script.index('\n"$bin/pytest"') > first
+
+
 def test_the_figure_it_shows_is_there():
     for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
-        assert (Path(__file__).parent.parent / path).stat().st_size < 400_000
+        assert (ROOT / path).stat().st_size < 400_000
