@@ -34,6 +34,27 @@ def undrawn():
 
 
 @pytest.fixture
+def undrawn_once(monkeypatch):
+    """The same of one test."""
+    monkeypatch.setattr("gradhorizon.studies.results.draw", lambda folder, data: None)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """The results of a run of a second that nobody kills, and its arguments."""
+    import xarray as xr
+
+    from gradhorizon.studies.cli import main
+
+    arguments = ("run", "decay", "--steps", "60", "--set", "hidden_size=12", "--networks", "300")
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gradhorizon.studies.results.draw", lambda folder, data: None)
+        assert main([*arguments, "--out", str(out)]) == 0
+    return arguments, xr.load_dataset(out / "results.nc")
+
+
+@pytest.fixture
 def cells():
     """The cells of a study as a user would have it, without a measurement."""
 

@@ -96,6 +96,7 @@ def test_a_study_leaves_its_files(name, tmp_path, capsys):
     assert "results:" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("undrawn_once")
 def test_the_same_command_again_measures_nothing(tmp_path):
     assert run(tmp_path, "decay", *SMALL) == 0
     out = tmp_path / "out"
@@ -118,6 +119,7 @@ def test_figure_redraws_from_the_stored_results(tmp_path):
     assert png.read_bytes() == before
 
 
+@pytest.mark.usefixtures("undrawn_once")
 def test_set_replaces_an_axis_and_a_field(tmp_path):
     arguments = ("decay", *SMALL, "--set", "weight_scale=0.5,2", "--set", "slope=1")
     assert run(tmp_path, *arguments, "--set", "activation=tanh,relu") == 0
@@ -127,6 +129,7 @@ def test_set_replaces_an_axis_and_a_field(tmp_path):
     assert data.sizes["slope"] == 1
 
 
+@pytest.mark.usefixtures("undrawn_once")
 def test_precision_reaches_the_networks(tmp_path):
     assert run(tmp_path, "bptt", *SMALL, "--precision", "float32") == 0
     base = json.loads(xr.load_dataset(tmp_path / "out/results.nc").attrs["base"])
@@ -146,6 +149,7 @@ weight_scale = [0.5, 1.5]
 """
 
 
+@pytest.mark.usefixtures("undrawn_once")
 def test_a_sweep_of_the_users_own(tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text(SWEEP)
@@ -253,7 +257,9 @@ def test_bad_usage_gets_one_line(arguments, named, tmp_path, capsys):
     ],
     ids=" ".join,
 )
-def test_unusual_grids_run_and_are_drawn(arguments, tmp_path, capsys):
+def test_unusual_grids_run_and_are_drawn(arguments, tmp_path, capsys, monkeypatch):
+    """Other tests read the datasets."""
+    monkeypatch.setattr("gradhorizon.studies.results.write_dataset", lambda folder, data: None)
     assert run(tmp_path, *arguments, *SMALL) == 0
     assert capsys.readouterr().err == ""
     assert (tmp_path / "out/figure.png").stat().st_size > 0
@@ -267,6 +273,7 @@ def test_a_figure_that_cannot_be_drawn_costs_no_result(tmp_path, capsys):
     assert xr.load_dataset(tmp_path / "out/results.nc").sizes["weight_scale"] == 2
 
 
+@pytest.mark.usefixtures("undrawn_once")
 def test_clipping_in_a_sweep_of_the_users_own(tmp_path):
     file = tmp_path / "mine.toml"
     text = SWEEP.replace('"trajectory"', '"weights"')
@@ -291,6 +298,7 @@ def test_a_product_without_a_number_per_network_is_drawn(tmp_path):
     assert (tmp_path / "out/figure.png").stat().st_size > 0
 
 
+@pytest.mark.usefixtures("undrawn_once")
 def test_an_axis_of_sizes_leaves_gaps_where_networks_have_fewer_exponents(tmp_path):
     """ReLU's exponents of -inf among them."""
     text = SWEEP.replace("hidden_size = 6", "").replace('"gradient", "trajectory"', '"lyapunov"')
@@ -305,6 +313,7 @@ def test_an_axis_of_sizes_leaves_gaps_where_networks_have_fewer_exponents(tmp_pa
     assert data.local_exponent_mean.dims == sizes
 
 
+@pytest.mark.usefixtures("undrawn_once")
 def test_leading_exponents_in_a_sweep_of_the_users_own(tmp_path, capsys):
     """Those of the whole spectrum (`LEADING` away at most), in a folder that is theirs alone."""
     file = tmp_path / "mine.toml"
@@ -326,6 +335,7 @@ def test_leading_exponents_in_a_sweep_of_the_users_own(tmp_path, capsys):
     np.testing.assert_allclose(two.leading_exponent_mean, first, rtol=1e-14)
 
 
+@pytest.mark.usefixtures("undrawn_once")
 def test_leading_exponents_of_chaotic_networks(tmp_path):
     """All of them positive, so that they tell neither dimension nor entropy."""
     file = tmp_path / "mine.toml"
@@ -372,6 +382,7 @@ def test_inputs_of_another_format_are_not_called_pickles(content, tmp_path, caps
     assert "pickle" not in one_line_of(capsys)
 
 
+@pytest.mark.usefixtures("undrawn_once")
 def test_nan_inputs_are_counted_and_do_not_spoil_the_rest(tmp_path):
     x = np.random.default_rng(0).standard_normal((8, 12, 2))
     x[3, 5] = np.nan
@@ -384,6 +395,7 @@ def test_nan_inputs_are_counted_and_do_not_spoil_the_rest(tmp_path):
     assert np.isfinite(data.log_grad_W_mean).all()
 
 
+@pytest.mark.usefixtures("undrawn_once")
 def test_a_block_without_any_good_network(tmp_path, capsys):
     """The second of three blocks of 256 networks reads NaN alone; the others are measured."""
     x = np.random.default_rng(0).standard_normal((600, 12, 1))
@@ -397,6 +409,7 @@ def test_a_block_without_any_good_network(tmp_path, capsys):
     assert np.isfinite(data.recent_share_U_mean).all()
 
 
+@pytest.mark.usefixtures("undrawn_once")
 def test_a_cell_without_any_good_network(tmp_path, capsys):
     """Nothing is measured, and nothing fails."""
     np.save(tmp_path / "x.npy", np.full((3, 12, 1), np.nan))
@@ -407,6 +420,7 @@ def test_a_cell_without_any_good_network(tmp_path, capsys):
     assert data.recent_share_W_mean.isnull().all()
 
 
+@pytest.mark.usefixtures("undrawn_once")
 def test_without_inputs_there_is_nothing_to_share(tmp_path):
     assert run(tmp_path, "bptt", *SMALL, "--inputs", "zero", "--set", "activation=tanh") == 0
     data = xr.load_dataset(tmp_path / "out/results.nc")
@@ -414,6 +428,7 @@ def test_without_inputs_there_is_nothing_to_share(tmp_path):
     assert np.isfinite(data.recent_share_W_mean).all()
 
 
+@pytest.mark.usefixtures("undrawn_once")
 def test_the_folder_of_another_run_is_refused_and_kept(tmp_path, capsys):
     assert run(tmp_path, "bptt", *SMALL) == 0
     before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}

@@ -15,19 +15,10 @@ import xarray as xr
 
 from gradhorizon.studies.cli import main
 
-ARGUMENTS = ("run", "decay", "--networks", "300", "--steps", "60", "--set", "hidden_size=12")
 
-
-def start(out):
-    command = [sys.executable, "-m", "gradhorizon.studies.cli", *ARGUMENTS, "--out", str(out)]
+def start(arguments, out):
+    command = [sys.executable, "-m", "gradhorizon.studies.cli", *arguments, "--out", str(out)]
     return subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    out = tmp_path_factory.mktemp("undisturbed") / "out"
-    assert start(out).wait() == 0
-    return xr.load_dataset(out / "results.nc")
 
 
 def test_a_run_killed_at_random_moments_ends_with_the_same_arrays(tmp_path, undisturbed):
@@ -35,11 +26,11 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_arrays(tmp_path, undi
 
     `test_chaos` has more in its long form.
     """
-    moments = random.Random(7)
+    (arguments, expected), moments = undisturbed, random.Random(7)
     out = tmp_path / "out"
     kills, stored = 0, []
     while kills < 3:
-        process = start(out)
+        process = start(arguments, out)
         before = len(list(out.glob("cells/*.cell")))
         deadline = time.monotonic() + 120
         while process.poll() is None and len(list(out.glob("cells/*.cell"))) == before:
@@ -52,8 +43,8 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_arrays(tmp_path, undi
         stored.append(len(list(out.glob("cells/*.cell"))))
     assert stored == sorted(stored)
     assert stored[-1] < 252
-    assert start(out).wait() == 0
-    xr.testing.assert_identical(xr.load_dataset(out / "results.nc"), undisturbed)
+    assert start(arguments, out).wait() == 0
+    xr.testing.assert_identical(xr.load_dataset(out / "results.nc"), expected)
 
 
 @pytest.fixture(scope="module")
