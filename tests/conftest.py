@@ -6,6 +6,7 @@ tests need while tests that need no kernels run; the others wait for them.
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -29,7 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start the compilers."""
+    """Start the compilers; look for cyclic garbage seldom, and not in all that is imported."""
+    gc.freeze()
+    gc.set_threshold(50_000)
     config = session.config
     alone = not hasattr(config, "workerinput") and os.environ.get("NUMBA_ENABLE_CUDASIM") != "1"
     if len(session.items) < MANY or config.option.collectonly or not alone:
