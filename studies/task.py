@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -34,6 +33,7 @@ from . import accumulator, sketch, statistics, summary
 from .accumulator import merge_all
 from .errors import MachineFault
 from .store import cell_key
+from .streams import warn
 from .study import Derive
 from .summary import Summary, summarised
 
@@ -191,8 +191,7 @@ class Task:
                 if plan.chunk == 1:
                     raise
                 plan = replace(plan, chunk=plan.chunk // 2)
-                told = f"out of memory: {plan.chunk} networks at a time now"
-                print(f"gradhorizon: {told}", file=sys.stderr)
+                warn(f"gradhorizon: out of memory: {plan.chunk} networks at a time now")
 
     def _at_once(self, plan: Plan) -> Summary:
         """Statistics of the results of all chunks."""

@@ -1,7 +1,8 @@
-"""A cell that takes down whatever process measures it; importable in processes that are started."""
+"""Tasks that fail in whatever process runs them; importable in processes that are started."""
 
 from __future__ import annotations
 
+import errno
 import os
 
 from gradhorizon.studies.options import Options, settle
@@ -20,3 +21,10 @@ def deadly_sweep():
     base, grid = {"hidden_size": 4}, {"weight_scale": (0.01, 1.0)}
     study = Study("deadly", "", base=base, grid=grid, derive=deadly)
     return settle(study, Options(networks=20, steps=9))
+
+
+class NoSpace:
+    """A task on a machine whose disk is full."""
+
+    def __call__(self):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -7,9 +7,11 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 from cached import python
 
 from gradhorizon import kernels
+from gradhorizon.engine import kernel_digest
 from gradhorizon.kernels import digest
 
 SOURCES = Path(kernels.__file__).parent
@@ -111,3 +113,13 @@ def test_digest_follows_the_switches_of_the_compiler_alone(tmp_path: Path) -> No
     found = json.loads(python(SWITCHED, tmp_path, SETTINGS=json.dumps(deciding + idle)).stdout)
     assert len({found[setting] for setting in ("", *deciding)}) == 1 + len(deciding)
     assert {found[setting] for setting in idle} == {found[""]}
+
+
+def test_digest_names_the_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled code calls SciPy's LAPACK."""
+    before = kernel_digest()
+    monkeypatch.setattr(digest, "version_of", lambda package: "0.0" if package == "scipy" else "")
+    digest._digest.cache_clear()
+    after = kernel_digest()
+    digest._digest.cache_clear()
+    assert before != after

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 import numba
 import pytest
 import startup
+from poison import NoSpace
 
 from gradhorizon import engine, kernels, studies
 from gradhorizon.engine import InputError, NetworkSpec, measure, sample
@@ -110,13 +110,6 @@ def test_a_fault_of_the_machine_ends_the_run(crew):
             done.append(job.owner)
     assert done == [0]
     assert next(jobs).owner < 20
-
-
-class NoSpace:
-    """A task on a machine whose disk is full."""
-
-    def __call__(self):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_too_little_memory_for_a_network_fails_its_cell_alone():
