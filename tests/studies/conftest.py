@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
@@ -23,6 +25,17 @@ def gradhorizon(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def beside():
+    """A process per core, for commands that run while tests go on: figures are drawn by one."""
+    from gradhorizon.engine import available_cores
+
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(available_cores(), context) as pool:
+        yield pool
+        pool.shutdown(cancel_futures=True)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 import xarray as xr
+from commands import run_command
 
 from gradhorizon.studies.catalogue import NAMES
 from gradhorizon.studies.cli import main
@@ -72,10 +73,27 @@ INPUTS = {
 """What the line under a figure says of the inputs, where they are not gaussian throughout."""
 
 
+@pytest.fixture(scope="module")
+def started(request, beside, tmp_path_factory):
+    """Arguments -> folder and future result of the runs that this session looks at, all begun."""
+    wanted = {}
+    for item in request.session.items:
+        if "started" in getattr(item, "fixturenames", ()):
+            params = item.callspec.params
+            wanted[params.get("arguments") or (params["name"],)] = None
+    found = {}
+    for arguments in wanted:
+        out = tmp_path_factory.mktemp(arguments[0]) / "out"
+        command = ["run", *arguments, *SMALL, "--workers", "1", "--out", str(out)]
+        found[arguments] = out, beside.submit(run_command, command)
+    return found
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_study_leaves_its_files(name, tmp_path, capsys):
-    assert run(tmp_path, name, *SMALL) == 0
-    out = tmp_path / "out"
+def test_a_study_leaves_its_files(name, started):
+    out, future = started[name,]
+    said_all = future.result()
+    assert said_all.status == 0, said_all.error
     for file in ("results.nc", "figure.png", "figure.svg", "summary.csv", "provenance.json"):
         assert (out / file).stat().st_size > 0
     assert [p.name for p in out.rglob("*.tmp")] == []
@@ -93,7 +111,7 @@ def test_a_study_leaves_its_files(name, tmp_path, capsys):
     assert 0 < provenance["cells"] <= points
     said = f"inputs {INPUTS.get(name, 'gaussian')}, seed 0"
     assert said in (out / "figure.svg").read_text()
-    assert "results:" in capsys.readouterr().out
+    assert "results:" in said_all.output
 
 
 @pytest.mark.usefixtures("undrawn_once")
@@ -257,12 +275,11 @@ def test_bad_usage_gets_one_line(arguments, named, tmp_path, capsys):
     ],
     ids=" ".join,
 )
-def test_unusual_grids_run_and_are_drawn(arguments, tmp_path, capsys, monkeypatch):
-    """Other tests read the datasets."""
-    monkeypatch.setattr("gradhorizon.studies.results.write_dataset", lambda folder, data: None)
-    assert run(tmp_path, *arguments, *SMALL) == 0
-    assert capsys.readouterr().err == ""
-    assert (tmp_path / "out/figure.png").stat().st_size > 0
+def test_unusual_grids_run_and_are_drawn(arguments, started):
+    out, future = started[arguments]
+    said = future.result()
+    assert (said.status, said.error) == (0, "")
+    assert (out / "figure.png").stat().st_size > 0
 
 
 def test_a_figure_that_cannot_be_drawn_costs_no_result(tmp_path, capsys):

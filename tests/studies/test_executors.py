@@ -266,7 +266,7 @@ def test_a_killed_run_leaves_no_lock_that_holds(tmp_path):
     children = children_of(process.pid)
     assert len(children) >= available_cores()
     process.kill()
-    process.wait()
+    process.communicate()
     deadline = time.monotonic() + 30
     while any(os.path.exists(f"/proc/{child}") for child in children):
         assert time.monotonic() < deadline

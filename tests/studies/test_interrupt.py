@@ -116,7 +116,7 @@ HINT = "; the same command goes on from here"
 
 @pytest.mark.parametrize(
     "module, hint",
-    [("importlib.metadata", ""), ("gradhorizon.kernels", HINT), ("xarray", HINT), ("tqdm", HINT)],
+    [("importlib.metadata", ""), ("gradhorizon.kernels", HINT), ("xarray", HINT), ("scipy", HINT)],
 )
 def test_during_the_imports_it_is_one_line(module, hint, tmp_path):
     done = subprocess.run(
