@@ -400,7 +400,8 @@ def deviation(name: str, found: Array, expected: Array) -> float:
     """
     found, expected = np.asarray(found, float), np.asarray(expected, float)
     if name == "horizon":
-        found, expected = -1 / found, -1 / expected
+        with np.errstate(divide="ignore"):  # no horizon at all: the rate is -inf
+            found, expected = -1 / found, -1 / expected
     elif name in ("log_singular_value", "lyapunov_exponent"):
         top = expected.max(axis=1, keepdims=True)
         found, expected = np.exp(found - top), np.exp(expected - top)

@@ -151,6 +151,7 @@ def rows_square(net, low, size, rows):
 
 def add_loss(gradient, size, cotangent, exponent):
     """Add dL/dh of one step to slot 0 of the cotangent; sets the exponents of the sum."""
+    barrier()  # a lane has other units here than in a loop over all sequences
     for c in range(exponent.size):
         before, low = exponent[c], c * size
         common = max(before, 0)
@@ -161,6 +162,7 @@ def add_loss(gradient, size, cotangent, exponent):
         for i in lanes(size):
             part[i] += factor * own[i]
         exponent[c] = common
+    barrier()
 
 
 def pull_to_net(dz, cotangent, delta):

@@ -32,7 +32,7 @@ from ..precision import (
     SCALE_LIMIT,
     real,
 )
-from ..targets.cpu import lanes, own_between, section
+from ..targets.cpu import barrier, lanes, own_between, section
 
 ASYMPTOTIC = 1024.0
 """From this magnitude on every activation that is not periodic is at its asymptote, to rounding."""
@@ -104,6 +104,7 @@ def keep_constants(t, recurrent, size, setting, tape):
     Such an f is normalised, or has no derivative left.
     """
     new, dz, ds = tape.state[t + 1], tape.dz[t], tape.ds[t]
+    barrier()  # a lane has other units here than in a loop over all sequences
     for c in range(tape.exponent.shape[1]):
         exponent = tape.exponent[t, c]
         if exponent > SCALE_LIMIT:
@@ -112,6 +113,7 @@ def keep_constants(t, recurrent, size, setting, tape):
                 unit = c * size + i
                 if setting.wiring.norm != 0 or is_constant(recurrent, unit, dz, ds):
                     new[0, unit] *= factor
+    barrier()
 
 
 def is_constant(recurrent, i, dz, ds):

@@ -91,7 +91,7 @@ def test_numbers_with_exponents(precision: str) -> None:
     exponent[1:3] //= 10
     there = [
         DeviceResult.of(memory, name, memory.put(name, array))
-        for name, array in (("values", values), ("exponent", exponent), ("first", exponent[..., 0]))
+        for name, array in (("values", values), ("exponent", exponent), ("one", exponent[..., :1]))
     ]
     bound = {"rtol": 1e-14, "atol": 1e-12}
     found = products.log_norm(*there[:2])
@@ -99,9 +99,10 @@ def test_numbers_with_exponents(precision: str) -> None:
     here = products.log_norm(values[..., 0], exponent[..., 0], relative=True)
     found = put(values[..., 0].copy()).log_norms(put(exponent[..., 0].copy()), True)
     np.testing.assert_allclose(found, here, **bound)
-    here = products.state_variance(values[1:], exponent[1:, :, 0])
-    found = products.state_variance(there[0][1:], there[2][1:])
-    np.testing.assert_allclose(found, here, rtol=1e-14)
+    for groups, exponents in ((3, there[1]), (1, there[2])):  # as many as sequences, or one
+        here = products.state_variance(values[1:], exponent[1:, :, :groups])
+        found = products.state_variance(there[0][1:], exponents[1:])
+        np.testing.assert_allclose(found, here, rtol=1e-14)
     assert {0.0, np.inf} < set(here.ravel())
 
 
