@@ -29,7 +29,7 @@ def both(spec: NetworkSpec, networks: int, **options: Any) -> tuple[xr.Dataset, 
 
 @pytest.mark.parametrize("units", [7, 20, 64])
 @pytest.mark.parametrize(
-    "cell, normalization", itertools.product(CHOICES["cell"], CHOICES["normalization"])
+    "cell, normalization", list(itertools.product(CHOICES["cell"], CHOICES["normalization"]))
 )
 def test_every_architecture_agrees(cell: str, normalization: str, units: int) -> None:
     """In float64, network by network, where no chaos amplifies the rounding."""
