@@ -90,7 +90,7 @@ def test_bad_networks_are_counted_and_left_out(arrays):
     for name in ("rate", "log_gradient", "horizon"):
         spoilt[name][:3] = np.nan
     results = Summary.of(spoilt).results()
-    assert list(results["status_count"]) == [997, 1, 1, 1]
+    assert list(results["status_count"]) == [997, 1, 1, 1, 0]
     assert results["rate_mean"] == pytest.approx(arrays["rate"][3:].mean(), rel=1e-12)
     vanished = np.count_nonzero(arrays["log_gradient"][3:, -1] < -GONE) + 1
     assert results["vanished_share"] == vanished / 1000, "a dead network's gradient has vanished"
