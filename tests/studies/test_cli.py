@@ -116,12 +116,13 @@ def test_a_study_leaves_its_files(name, started):
 
 @pytest.mark.usefixtures("undrawn_once")
 def test_the_same_command_again_measures_nothing(tmp_path):
-    assert run(tmp_path, "decay", *SMALL) == 0
+    command = ("decay", *SMALL, "--set", "slope=1", "--set", "weight_scale=0.5,1,2")
+    assert run(tmp_path, *command) == 0
     out = tmp_path / "out"
     first = (out / "results.nc").read_bytes()
     kept = [*out.glob("cells/*.cell"), out / "provenance.json"]
     written = {p: p.stat().st_mtime_ns for p in kept}
-    assert run(tmp_path, "decay", *SMALL) == 0
+    assert run(tmp_path, *command) == 0
     assert {p: p.stat().st_mtime_ns for p in kept} == written
     again = xr.load_dataset(tmp_path / "out/results.nc")
     (tmp_path / "first.nc").write_bytes(first)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run_command
 from scipy import stats
 
 from gradhorizon.engine import NetworkSpec
@@ -48,9 +49,24 @@ def measured_once(check):
 
 
 @pytest.fixture(scope="module")
-def measured():
-    """The checks by statement; what they measure in the quick form is measured once."""
-    return {check.statement: measured_once(check) for check in CHECKS}
+def quick(tmp_path_factory):
+    """The command in its quick form: what it said, its file, and its checks by statement.
+
+    The checks keep what they measured. They are run here, before any test: a check counts its
+    networks only when it measures.
+    """
+    checks = {check.statement: measured_once(check) for check in CHECKS}
+    file = tmp_path_factory.mktemp("quick") / "validation.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(validation, "CHECKS", tuple(checks.values()))
+        said = run_command(["validate", "--quick", "--json", str(file)])
+    return said, file, checks
+
+
+@pytest.fixture(scope="module")
+def measured(quick):
+    """The checks by statement; what they measure in the quick form has been measured."""
+    return quick[2]
 
 
 def examined(check, seed=0):
@@ -62,15 +78,12 @@ def examined(check, seed=0):
 # The command
 
 
-def test_the_quick_form_holds(tmp_path, capsys, measured, monkeypatch):
+def test_the_quick_form_holds(quick):
     """All statements, as a user has them. The seed is the default, so the numbers are fixed."""
-    monkeypatch.setattr(validation, "CHECKS", tuple(measured.values()))
-    file = tmp_path / "validation.json"
-    assert main(["validate", "--quick", "--json", str(file)]) == 0
-    printed = capsys.readouterr()
-    assert printed.err == ""
-    lines = printed.out.splitlines()
-    assert "theory" in lines[0] and "REFUTED" not in printed.out
+    (status, output, error), file, _ = quick
+    assert (status, error) == (0, "")
+    lines = output.splitlines()
+    assert "theory" in lines[0] and "REFUTED" not in output
     for line, check in zip(lines[1 : 1 + len(CHECKS)], CHECKS, strict=True):
         assert line[3:].startswith(check.statement) and line.endswith("holds")
     found = json.loads(file.read_text())
