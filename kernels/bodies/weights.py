@@ -124,14 +124,14 @@ def add_up(which, first, rows, sequences, network, out):
     if out.shape[0] != 1:  # fresh weights at every step: each term is a gradient of its own
         for j in range(out.shape[0]):
             own = slice(j * sequences, (j + 1) * sequences)
+            factor = rows[own]
             if groups > 1:  # to the scale of the step
                 place, step = gradient.exponent[which, window - 1 - j], slice(j, j + 1)
-                copy = reshaped(gradient.rows[: sequences * rows.shape[1]], rows[own].shape)
-                bring_to_scale(rows[own], sequences, exponent[step], place, copy)
+                copy = reshaped(gradient.rows[: factor.size], factor.shape)
+                bring_to_scale(factor, sequences, exponent[step], place, copy)
                 barrier()
-                multiply(delta[own].T, copy, out[j])
-            else:
-                multiply(delta[own].T, rows[own], out[j])
+                factor = copy
+            multiply(delta[own].T, factor, out[j])
         return
     if not all_equal(flat(exponent)):
         copy = reshaped(gradient.rows[: rows.size], rows.shape)
