@@ -36,9 +36,23 @@ JOBS = {
 SHORT = {("rnn", "gradient", "float32", (9, 0))}
 """What is compiled where there is little time; the others are marked slow."""
 
-SPILLED = {(8, 0): 384, (9, 0): 0}
-"""Bytes of a thread of gradient and weights that find no register, at most. For 8.0 the assembler
-wants more than the 255 that there are: 332 bytes more in float64, where 231 do for 9.0."""
+LACKING = {
+    ("rnn", "gradient", "float64", (8, 0)),
+    ("rnn", "weights", "float32", (8, 0)),
+    ("rnn", "weights", "float64", (8, 0)),
+    ("rnn", "weights", "float32", (9, 0)),
+    ("rnn", "weights", "float64", (9, 0)),
+}
+"""A known fault: the assembler wants more registers than there are. At 9.0 the weights lack 8 to
+11, since the terms of each sequence have a power of two."""
+
+
+def marks_of(case: tuple[Any, ...]) -> list[Any]:
+    """Marks of a kernel: whether its test is of the long form, and whether it is known to fail."""
+    marks = [] if case in SHORT else [pytest.mark.slow]
+    if case in LACKING:
+        marks.append(pytest.mark.xfail(strict=True, reason="spills registers"))
+    return marks
 
 
 def cases() -> list[Any]:
@@ -47,10 +61,7 @@ def cases() -> list[Any]:
         *itertools.product(CELLS, ["gradient"], ["float32"], [(8, 0), (9, 0)]),
         *itertools.product(["rnn"], JOBS, ["float32", "float64"], [(8, 0), (9, 0)]),
     ]
-    return [
-        pytest.param(*case, marks=() if case in SHORT else pytest.mark.slow)
-        for case in dict.fromkeys(found)
-    ]
+    return [pytest.param(*case, marks=marks_of(case)) for case in dict.fromkeys(found)]
 
 
 @pytest.fixture
@@ -205,8 +216,7 @@ def test_kernels_compile(cell: str, job: str, precision: str, capability: tuple[
     used = resources(code, capability)
     if job in ("gradient", "weights"):
         assert ".local" not in code
-        assert used["spilled"] <= SPILLED[capability]
-        assert used["stack"] <= used["spilled"]
+        assert used["stack"] == used["spilled"] == 0
     else:
         assert used["spilled"] <= 1024
 
