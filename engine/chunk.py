@@ -71,17 +71,18 @@ def setting_of(spec: NetworkSpec, window: Window, wanted: Wanted) -> Setting:
 
 
 @np.errstate(over="ignore")
-def scaling_of(spec: NetworkSpec) -> tuple[int, int]:
-    """`Setting.homogeneous` and `Setting.kink`, from values of the activation itself."""
+def scaling_of(spec: NetworkSpec) -> tuple[int, int, int]:
+    """The last three fields of `Setting`, from values of the activation itself."""
     phi = CELLS[spec.cell].activations.get(spec.activation)
     if phi is None or spec.normalization != "none":
-        return 0, 0
+        return 0, 0, 0
     sides, homogeneous = [], True
     for z in (np.ldexp(sign, np.arange(-60, 61, 20)) for sign in (-1.0, 1.0)):
         value, slope = np.array([phi(x) for x in z]).T
         homogeneous &= bool((slope == slope[0]).all() and (value == slope * z).all())
         sides.append(slope[0])
-    return int(homogeneous), int(homogeneous and sides[0] != sides[1])
+    kink = homogeneous and sides[0] != sides[1]
+    return int(homogeneous), int(kink), int(phi(np.float64(0))[0] == 0)
 
 
 def initial_frame(spec: NetworkSpec, window: Window, wanted: Wanted) -> Array:

@@ -110,6 +110,7 @@ def normalise_part(rows, low, size):
     if off_range(before):
         k = exponent_of(before)
         if k <= EXPONENT_BIAS:  # an infinite or NaN state stays what it is
+            k = min(k, EXPONENT_BIAS - 1)  # 2^-EXPONENT_BIAS is 0 in `power_of_two`
             scale_part(rows, low, size, power_of_two(-k))
             return k, before
     return 0, before

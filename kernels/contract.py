@@ -139,6 +139,7 @@ class Setting(NamedTuple):
     frame: Array  # (M, k), float64: the initial tangents of `Spectrum`
     homogeneous: int  # 1: f(c z) = c f(z) for every c > 0, so that f is right at any scale
     kink: int  # 1: f'(0-) differs from f'(0+), so that the sign of a tiny z counts
+    origin: int  # 1: f(0) = 0, and no gate multiplies f
 
 
 class Tape(NamedTuple):

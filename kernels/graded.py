@@ -54,6 +54,7 @@ def normalise_row(row, size):
     k = exponent_of(size)
     if k > EXPONENT_BIAS:  # an infinite or NaN row stays what it is
         return 0
+    k = min(k, EXPONENT_BIAS - 1)  # 2^-EXPONENT_BIAS is 0 in `power_of_two`
     factor = power_of_two(-k)
     for c in lanes(row.size):
         row[c] *= factor

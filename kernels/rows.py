@@ -28,6 +28,7 @@ def rescale(row):
     if size > real(0.0):
         k = exponent_of(size)
         if k <= EXPONENT_BIAS:  # an infinite or NaN row stays what it is
+            k = min(k, EXPONENT_BIAS - 1)  # 2^-EXPONENT_BIAS is 0 in `power_of_two`
             factor = power_of_two(-k)
             for i in range(row.size):
                 row[i] *= factor

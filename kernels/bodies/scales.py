@@ -10,13 +10,13 @@ Units of one group share its power of two. Where their sizes differ so much that
 functions below return 1, for the lane that has found it:
 
 * beside a state above the limit, a pre-activation between `TINY`, where f is linear, and
-  `ASYMPTOTIC`, as of a unit that reads none of the large ones; and any state of several slots,
-  which grow apart;
+  `ASYMPTOTIC`, as of a unit that reads none of the large ones. For gates, and where f(0) is not 0,
+  smaller ones count, too. A cell with several slots is always reported: its slots grow apart;
 * for f with a kink at zero, a pre-activation that is about to become zero beside others.
 
-An exact zero stays zero at any scale, and is no such case: factors are bounded so that only a zero
-becomes zero. (For a kink: as long as weights of one network do not differ by more than a factor
-2^(1000 - MIXED_BELOW), or 2^(149 - MIXED_BELOW) in float32.)
+Where f(0) = 0 an exact zero stays zero at any scale, and is no such case: input terms are divided
+by factors so bounded that only a zero becomes zero. (For a kink: as long as weights of one network
+do not differ by more than a factor 2^(1000 - MIXED_BELOW), or 2^(149 - MIXED_BELOW) in float32.)
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ TINY = -60
 
 
 def off_scale(exponent):
-    """Whether any group of a step has a power of two."""
+    """Whether any group of a step has an exponent that is not 0."""
     found = False
     for c in range(exponent.size):
         found = found or exponent[c] != 0
@@ -93,6 +93,9 @@ def enter_scale(t, recurrent, size, setting, tape):
         if exponent > SCALE_LIMIT and setting.wiring.norm == 0:
             several = 1 if s.shape[0] > 1 else 0
             least = power_of_two(TINY + SCALE_LIMIT - exponent)
+            if setting.origin == 0:  # neither zero nor a tiny number is the same at any scale
+                least = real(0.0)
+                several = max(several, any_zero(z, low, size))
             found = any_between(z, low, size, least, real(ASYMPTOTIC))
             mixed = max(mixed, several, found)
     return mixed
@@ -101,7 +104,7 @@ def enter_scale(t, recurrent, size, setting, tape):
 def keep_constants(t, recurrent, size, setting, tape):
     """Give f its true size where it does not depend on a state above the limit.
 
-    Such an f is normalised, or has no derivative left.
+    These are the f of a normalised network, and every f whose derivatives are all 0.
     """
     new, dz, ds = tape.state[t + 1], tape.dz[t], tape.ds[t]
     barrier()  # a lane has other units here than in a loop over all sequences
@@ -148,7 +151,8 @@ def normalise_states(t, recurrent, size, evaluated, setting, tape):
         if evaluated:
             exponent = leave_scale(t, c, size, tape)
         k, total = normalise_part(tape.state[t + 1], low, size)
-        tape.exponent[t + 1, c] = exponent + k
+        # a state of zeros starts again at the true scale, that of the terms to come
+        tape.exponent[t + 1, c] = 0 if total == real(0.0) else exponent + k
         mixed = max(mixed, lost_signs(t, recurrent, low, size, total, setting, tape))
     return mixed
 

@@ -233,3 +233,36 @@ def test_small_units_keep_their_size() -> None:
     assert data.status.item() == 0
     np.testing.assert_array_equal(data.state[0, 0, :, 0], 2.0 ** np.arange(1, 651))
     np.testing.assert_array_equal(data.state[0, 0, 20:, 1], -1.0)
+
+
+def test_a_state_that_dies_starts_again_at_its_true_size() -> None:
+    """relu, fresh weights: 150 steps grow to 2^300, one ends all, and biases begin anew."""
+    weights = np.r_[np.full(150, 4.0), -1.0, np.full(9, 0.5)]
+    spec = NetworkSpec(activation="relu", hidden_size=1, tied=False)
+    ensemble = sample(spec, 1, weights.size, inputs="zero", burn_in=0)
+    ensemble["W"].values.flat[:], ensemble["b"][:] = weights, 1.0
+    ensemble["initial_state"][:] = 1.0
+    state = measure(ensemble, products=("trajectory",), keep=("states",)).state.values.ravel()
+    h, want = 1.0, []
+    for w in weights:
+        h = max(w * h + 1, 0.0)
+        want.append(h)
+    np.testing.assert_allclose(state, want, rtol=1e-14)
+
+
+OPEN: dict[str, tuple[dict[str, Any], list[list[float]]]] = {
+    "gates": ({"cell": "gru", "hidden_size": 2, "skip": 1.2}, [[0.0, 0.0], [0.0, 0.0]]),
+    "softplus": ({"activation": "softplus", "hidden_size": 2}, [[2.0, 0.0], [0.0, 0.0]]),
+}
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_zero_is_no_asymptote_of_gates_and_of_activations_that_are_not_zero_there(
+    name: str,
+) -> None:
+    """Units whose net is exactly 0 beside a state above the limit: said to be mixed."""
+    fields, W = OPEN[name]
+    spec = NetworkSpec(precision="float32", **fields)
+    ensemble = sample(spec, 2, 300, inputs="zero", burn_in=0)
+    ensemble["W"][:], ensemble["initial_state"][:] = np.array(W), 1.0
+    assert (measure(ensemble).status == MIXED).all()

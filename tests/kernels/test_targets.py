@@ -76,6 +76,17 @@ def test_normalise_denormal_numbers(function: Callable[..., Any], precision: str
 
 
 @PRECISIONS
+@pytest.mark.parametrize("function", [collective.normalise, rows.rescale])
+def test_normalise_the_largest_number(function: Callable[..., Any], precision: str) -> None:
+    """It is divided by a power of two whose inverse is a number."""
+    array = np.full(1, np.finfo(precision).max, precision)
+    before = np.longdouble(array[0])
+    k = compiled(function, precision)(array)
+    assert 1 <= array[0] < 4
+    assert np.ldexp(np.longdouble(array[0]), k) == before
+
+
+@PRECISIONS
 def test_reductions(precision: str) -> None:
     """magnitude, square_norm, spectral_norm and scale against NumPy."""
     a = normal(5, 7, precision=precision)
