@@ -157,11 +157,11 @@ def add_loss(gradient, size, cotangent, exponent):
         common = max(before, 0)
         if before != common:
             scale_part(cotangent, low, size, power_of_two(before - common))
+            exponent[c] = common  # which all lanes have read before the barriers
         factor = power_of_two(-common)
         own, part = section(gradient, low, size), section(cotangent[0], low, size)
         for i in lanes(size):
             part[i] += factor * own[i]
-        exponent[c] = common
     barrier()
 
 

@@ -141,7 +141,7 @@ def test_statistics_compile(capability: tuple[int, int]) -> None:
     ]
     for real in (single, double):
         squares = real[:, ::1], integer[:, ::1], types.boolean, double[:, ::1]
-        variances = real[:, :, ::1], integer[:, ::1], double[:, ::1]
+        variances = real[:, :, ::1], integer[:, :, ::1], double[:, ::1]
         kernels += [("log_norms", squares), ("mean_variances", variances)]
     for name, kinds in kernels:
         kernel = cuda_library.statistics_kernel.__wrapped__(name)
