@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,11 +13,13 @@ from ..kernels.cells import CELLS
 from ..kernels.contract import (
     PARAMETERS,
     Array,
+    Cell,
     Chunk,
+    Scaling,
     Setting,
     Wiring,
 )
-from ..kernels.norms import NORMALIZATIONS
+from ..kernels.norms import BATCH, NORMALIZATIONS
 from .ensemble import Source, Window
 from .layout import Sizes, Wanted
 from .spec import NetworkSpec
@@ -66,23 +69,43 @@ def setting_of(spec: NetworkSpec, window: Window, wanted: Wanted) -> Setting:
         real(spec.branch),
         window.burn_in,
         initial_frame(spec, window, wanted),
-        *scaling_of(spec),
+        scaling_of(spec),
     )
 
 
+def scaling_of(spec: NetworkSpec) -> Scaling:
+    """How the networks behave far from size 1, from values of the cell and its activation."""
+    cell = CELLS[spec.cell]
+    phi = cell.activations.get(spec.activation)
+    gated, order = int(cell.gated), order_of(cell)
+    if phi is None:
+        return Scaling(0, 0, 1, gated, order)
+    origin, flat = phi(np.float64(0))
+    homogeneous, kink = (0, 0) if spec.normalization != "none" else homogeneity_of(phi, flat)
+    return Scaling(homogeneous, kink, int(origin == 0), gated, order)
+
+
 @np.errstate(over="ignore")
-def scaling_of(spec: NetworkSpec) -> tuple[int, int, int]:
-    """The last three fields of `Setting`, from values of the activation itself."""
-    phi = CELLS[spec.cell].activations.get(spec.activation)
-    if phi is None or spec.normalization != "none":
-        return 0, 0, 0
-    sides, homogeneous = [], True
+def homogeneity_of(phi: Callable[..., Any], flat: float) -> tuple[int, int]:
+    """`Scaling.homogeneous` and `Scaling.kink` of an activation whose derivative at 0 is `flat`."""
+    sides = []
     for z in (np.ldexp(sign, np.arange(-60, 61, 20)) for sign in (-1.0, 1.0)):
         value, slope = np.array([phi(x) for x in z]).T
-        homogeneous &= bool((slope == slope[0]).all() and (value == slope * z).all())
+        if not ((slope == slope[0]).all() and (value == slope * z).all()):
+            return 0, 0
         sides.append(slope[0])
-    kink = homogeneous and sides[0] != sides[1]
-    return int(homogeneous), int(kink), int(phi(np.float64(0))[0] == 0)
+    below, above = (side != flat for side in sides)
+    return 1, (2 if below else 1) if above else -int(below)
+
+
+def order_of(cell: Cell) -> int:
+    """`Scaling.order`, from the derivatives by W h beside a tiny state."""
+    slots, rows = len(cell.slots), cell.rows
+    tiny = np.float64(2.0**-60)
+    dz, ds = np.zeros((slots, rows, 1)), np.zeros((slots, slots, 1))
+    parameters = np.ones(PARAMETERS)
+    cell.linearise(np.full((rows, 1), tiny), np.full((slots, 1), tiny), 0, parameters, dz, ds)
+    return 1 if abs(dz[:, : cell.recurrent]).max() > np.sqrt(tiny) else 2
 
 
 def initial_frame(spec: NetworkSpec, window: Window, wanted: Wanted) -> Array:
@@ -106,4 +129,18 @@ def wiring_of(spec: NetworkSpec) -> Wiring:
     input_row = np.array(cell.input_rows, np.int64)
     term_row = cell.recurrent + np.arange(len(cell.gates)) if norm.separate else input_row
     scale = np.dtype(spec.precision).type(spec.norm_scale)
-    return Wiring(input_row, term_row, np.arange(cell.rows), norm.kind, scale)
+    rows, zero = np.arange(cell.rows), np.zeros(1 if norm.kind == BATCH else spec.batch_size, "i4")
+    return Wiring(input_row, term_row, rows, driving_rows(cell), zero, norm.kind, scale)
+
+
+def driving_rows(cell: Cell) -> Array:
+    """The rows of which a number other than 0 moves a state of zero: not those of gates."""
+    z, s, parameters = (
+        np.eye(cell.rows),
+        np.zeros((len(cell.slots), cell.rows)),
+        np.ones(PARAMETERS),
+    )
+    out = np.zeros_like(s)
+    for row in range(cell.rows):
+        cell.step(z, s, row, parameters, out)
+    return np.flatnonzero(out.any(axis=0))

@@ -1,4 +1,4 @@
-"""What a user gives as an array of real numbers, whoever made it: with its meaning, or refused."""
+"""Arrays of real numbers that a user gives, of any library: taken with their meaning, or refused."""
 
 from __future__ import annotations
 

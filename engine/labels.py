@@ -1,4 +1,4 @@
-"""Labels of what a user gives: what they say is done, and a result has those of its ensemble."""
+"""Labels of arrays that a user gives: they are obeyed, and a result has those of its ensemble."""
 
 from __future__ import annotations
 

@@ -123,8 +123,20 @@ class Wiring(NamedTuple):
     input_row: Array  # (G,): row of the pre-activations that a gate's input term enters
     term_row: Array  # (G,): row of the terms that holds it
     every_row: Array  # (P,): 0, 1, ...
+    driving_row: Array  # rows of which a number other than 0 moves a state of zero
+    no_exponent: Array  # (C,), int32: 0, of the terms that do not hold W h
     norm: int  # 0: none, else the kind, see `norms`
     norm_scale: Any  # gamma
+
+
+class Scaling(NamedTuple):
+    """How f, and h' of the cell, behave far from size 1: see `bodies.scales`."""
+
+    homogeneous: int  # 1: f(c z) = c f(z) for every c > 0, so that f is right at any scale
+    kink: int  # sign of the z whose derivative differs from that at 0; 2: both do; 0: neither does
+    origin: int  # 1: f(0) = 0
+    gated: int  # 1: gates multiply f and the state
+    order: int  # 2: W h enters h' only as a factor of what vanishes with the state; else 1
 
 
 class Setting(NamedTuple):
@@ -137,9 +149,7 @@ class Setting(NamedTuple):
     branch: Any  # h' = skip h + branch f(net, h)
     burn_in: int  # steps before the measured window
     frame: Array  # (M, k), float64: the initial tangents of `Spectrum`
-    homogeneous: int  # 1: f(c z) = c f(z) for every c > 0, so that f is right at any scale
-    kink: int  # 1: f'(0-) differs from f'(0+), so that the sign of a tiny z counts
-    origin: int  # 1: f(0) = 0, and no gate multiplies f
+    scaling: Scaling
 
 
 class Tape(NamedTuple):
@@ -161,6 +171,7 @@ class Tape(NamedTuple):
     end: Array  # (1,): size of the last state; NaN or infinite after an overflow
     largest_exponent: Array  # (1,), int32
     mixed: Array  # (1,), int32: 1 if units of a group differ so much in size that some were lost
+    scaled: Array  # (1,), int32: 1 if a state has needed a power of two, even if for one step
 
 
 class Adjoint(NamedTuple):
@@ -186,7 +197,7 @@ class WeightGradient(NamedTuple):
     exponent: Array  # (3, lag), int32
     delta: Array  # (lag B P n,): work space; empty where tape.net serves as it is
     passed: Array  # (B n,): work space
-    rows: Array  # (lag B max(n, m, 1),): work space
+    rows: Array  # (lag B max(n, m),): work space
     step_exponent: Array  # (lag, C), int32: work space, in the order of the steps
 
 

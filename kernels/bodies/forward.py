@@ -7,7 +7,7 @@ of all sequences in one loop.
 Over- and underflow: a group of sequences keeps its state as h 2^k, see `scales`. Normalised
 pre-activations are at their true scale whatever the state's; gates then do not saturate beside a
 state of that size, and the engine reports an overflow. A state that decays while biases or inputs
-act is kept at its true size, and ends as zero. Powers of two are exact, so that a network that
+act on more than gates is kept at its true size, and ends as zero. Powers of two are exact, so that a network that
 never needs a scale is not changed by one bit.
 """
 
@@ -17,14 +17,25 @@ from ..cells.rnn import linearise, step
 from ..collective import fill, magnitude, scale
 from ..norms import normalise as apply_norm
 from ..precision import real
-from ..targets.cpu import add_product, barrier, hold, lanes, largest_integer, multiply, reshaped
+from ..targets.cpu import (
+    add_product,
+    barrier,
+    flat,
+    hold,
+    lanes,
+    largest_integer,
+    multiply,
+    reshaped,
+)
 from .scales import (
     check_range,
+    divide_state,
     enter_scale,
-    keep_constants,
+    leave_scale,
     match_scales,
     normalise_states,
     off_scale,
+    starts_in_range,
 )
 
 
@@ -39,12 +50,10 @@ def forward(setting, network):
     ensemble, tape = network.ensemble, network.tape
     project_inputs(ensemble, setting.wiring, tape)
     copy_state(ensemble.initial_state, tape.state[0])
-    for c in range(tape.exponent.shape[1]):
-        tape.exponent[0, c] = 0
     W_transposed = hold(ensemble.W_transposed)
     last, mixed = W_transposed.shape[0] - 1, 0
     size = tape.state.shape[2] // tape.exponent.shape[1]
-    t, in_range = 0, True
+    t, in_range = 0, starts_in_range(size, tape)
     while in_range and t < tape.net.shape[0]:
         which = min(t, last)
         advance(t, W_transposed[which], ensemble.b[which], setting, tape)
@@ -52,7 +61,9 @@ def forward(setting, network):
         mixed = max(mixed, found)
         t += 1
     if not in_range:
-        mixed = max(mixed, run_scaled(t, W_transposed, size, setting, network))
+        found = run_scaled(t, W_transposed, size, setting, network)
+        mixed = max(mixed, found)
+    tape.scaled[0] = 0 if in_range else 1
     summarise(mixed, tape)
 
 
@@ -76,28 +87,33 @@ def run_scaled(first, W_transposed, size, setting, network):
     """
     ensemble, tape = network.ensemble, network.tape
     recurrent, last = W_transposed.shape[1], W_transposed.shape[0] - 1
-    mixed = normalise_states(first - 1, recurrent, size, False, setting, tape)
+    mixed = 0
+    for c in range(tape.exponent.shape[1]):
+        divide_state(first, c, size, tape)
+    barrier()
     for t in range(first, tape.net.shape[0]):
         which = min(t, last)
-        found = match_scales(t, recurrent, size, setting, tape)
+        found = match_scales(t, ensemble.b[which], recurrent, size, setting, tape)
         mixed = max(mixed, found)
         complete_net(t, W_transposed[which], ensemble.b[which], setting, tape)
-        scaled = setting.homogeneous == 0 and off_scale(tape.exponent[t])
+        for c in range(tape.exponent.shape[1]):
+            tape.exponent[t + 1, c] = tape.exponent[t, c]
+        scaled = setting.scaling.homogeneous == 0 and off_scale(tape.exponent[t])
         if scaled:
             found = enter_scale(t, recurrent, size, setting, tape)
             mixed = max(mixed, found)
         evaluate(t, setting, tape)
         if scaled:
-            keep_constants(t, recurrent, size, setting, tape)
+            leave_scale(t, recurrent, size, setting, tape)
         skip_past(t, setting, tape)
-        found = normalise_states(t, recurrent, size, scaled, setting, tape)
+        found = normalise_states(t, recurrent, size, setting, tape)
         mixed = max(mixed, found)
         barrier()
     return mixed
 
 
 def complete_net(t, W_transposed, b, setting, tape):
-    """The pre-activations of a step, from the terms that need no state."""
+    """Add W h to the terms; with a norm, normalise them before input terms and biases are added."""
     wiring, net = setting.wiring, tape.net[t]
     add_recurrent_terms(t, W_transposed, tape.state[t, 0], net)
     if wiring.norm != 0:
@@ -110,12 +126,13 @@ def complete_net(t, W_transposed, b, setting, tape):
 
 
 def summarise(mixed, tape):
-    """Record what tells of an overflow, and of mixed scales."""
-    largest = tape.exponent[0, 0]
-    for t in range(tape.exponent.shape[0]):
-        for c in range(tape.exponent.shape[1]):
-            largest = max(largest, tape.exponent[t, c])
-    tape.largest_exponent[0] = largest
+    """Record the largest exponent, the size of the last state, and whether units are mixed."""
+    barrier()
+    exponents = flat(tape.exponent)
+    largest = exponents[0]
+    for i in lanes(exponents.size):
+        largest = max(largest, exponents[i])
+    tape.largest_exponent[0] = largest_integer(largest)
     tape.mixed[0] = largest_integer(mixed)
     tape.end[0] = magnitude(tape.state[-1])
 
@@ -189,7 +206,7 @@ def normalise_terms(t, recurrent, wiring, tape):
         apply_norm(
             wiring.norm,
             tape.net[t, q],
-            tape.exponent[t] if q < recurrent else tape.exponent[0],  # which is 0
+            tape.exponent[t] if q < recurrent else wiring.no_exponent,
             wiring.norm_scale,
             tape.normalised[t, q],
             tape.gain[t, q],

@@ -3,8 +3,9 @@
 A group's state is kept as h 2^k. For |k| up to `SCALE_LIMIT` the cell is evaluated at its true
 scale. Beyond, recurrent terms and state enter at 2^+-SCALE_LIMIT times the stored numbers. That is
 right to rounding as long as every f is at its asymptote there: homogeneous of degree one, or
-constant, in which case f keeps its true size (`keep_constants`). A tiny f is linear, or has left
-zero at once (f(0) != 0). An f that is homogeneous everywhere is evaluated at the stored scale.
+constant, in which case f keeps its true size (`keep_constants`). A tiny f is linear; where biases,
+inputs or f(0) act beside a tiny state, the step is done at the true scale. An f that is homogeneous
+everywhere is evaluated at the stored scale.
 
 Units of one group share its power of two. Where their sizes differ so much that this is wrong, the
 functions below return 1, for the lane that has found it:
@@ -12,7 +13,8 @@ functions below return 1, for the lane that has found it:
 * beside a state above the limit, a pre-activation between `TINY`, where f is linear, and
   `ASYMPTOTIC`, as of a unit that reads none of the large ones. For gates, and where f(0) is not 0,
   smaller ones count, too. A cell with several slots is always reported: its slots grow apart;
-* for f with a kink at zero, a pre-activation that is about to become zero beside others.
+* for f with a kink at zero, a pre-activation that is about to become zero beside others, if its
+  derivative is not that at zero.
 
 Where f(0) = 0 an exact zero stays zero at any scale, and is no such case: input terms are divided
 by factors so bounded that only a zero becomes zero. (For a kink: as long as weights of one network
@@ -21,18 +23,17 @@ do not differ by more than a factor 2^(1000 - MIXED_BELOW), or 2^(149 - MIXED_BE
 
 from __future__ import annotations
 
-from ..collective import magnitude_of_part, normalise_part, off_range, scale_part
+from ..collective import magnitude, magnitude_of_part, normalise_part, off_range, scale_part
 from ..math import power_of_two
 from ..precision import (
     APART,
     EXPONENT_BIAS,
     MANTISSA_BITS,
     MIXED_BELOW,
-    RESCALE_AT,
     SCALE_LIMIT,
     real,
 )
-from ..targets.cpu import barrier, lanes, own_between, section
+from ..targets.cpu import barrier, lanes, largest_integer, own_between, section
 
 ASYMPTOTIC = 1024.0
 """From this magnitude on every activation that is not periodic is at its asymptote, to rounding."""
@@ -59,24 +60,48 @@ def clip_exponent(exponent):
     return min(max(exponent, -SCALE_LIMIT), SCALE_LIMIT)
 
 
-def match_scales(t, recurrent, size, setting, tape):
+def starts_in_range(size, tape):
+    """Whether no initial state needs a power of two; sets their exponents to 0."""
+    inside = True
+    for c in range(tape.exponent.shape[1]):
+        tape.exponent[0, c] = 0
+        inside = inside and not off_range(magnitude_of_part(tape.state[0], c * size, size))
+    return inside
+
+
+def match_scales(t, b, recurrent, size, setting, tape):
     """Bring the state and the terms that meet W h to one scale; returns whether units are mixed."""
-    terms = tape.net[t, :recurrent]
-    acting = tape.net[t] if setting.wiring.norm == 0 else terms
+    terms, scaling = tape.net[t, :recurrent], setting.scaling
     mixed = 0
     for c in range(tape.exponent.shape[1]):
         exponent, low = tape.exponent[t, c], c * size
         if exponent > 0:
-            smooth = setting.homogeneous == 1 and setting.kink == 0
+            smooth = scaling.homogeneous == 1 and scaling.kink == 0
             factor = power_of_two(-exponent) if smooth else bounded_power(-exponent)
             scale_part(terms, low, size, factor)
-        elif exponent < 0 and magnitude_of_part(acting, low, size) > real(0.0):
+        elif exponent < 0 and others_act(t, b, low, size, setting, tape):
             alive = magnitude_of_part(tape.state[t], low, size) > real(0.0)
-            if setting.kink == 1 and exponent < -MIXED_BELOW and alive:
+            if scaling.kink != 0 and exponent < -MIXED_BELOW and alive:
                 mixed = max(mixed, any_zero(terms, low, size))
             scale_part(tape.state[t], low, size, power_of_two(exponent))
             tape.exponent[t, c] = 0
+        elif exponent < 0 and setting.scaling.gated == 1:  # biases and inputs of gates
+            scale_part(terms, low, size, power_of_two(-clip_exponent(exponent)))
     return mixed
+
+
+def others_act(t, b, low, size, setting, tape):
+    """Whether a state of zero would be moved: by inputs, by biases, or by f(0).
+
+    Terms of gates do not. Without a norm, biases are among the terms.
+    """
+    wiring, net, found = setting.wiring, tape.net[t], real(setting.scaling.origin == 0)
+    if wiring.norm != 0:
+        return found + magnitude_of_part(net, low, size) + magnitude(b) > real(0.0)
+    for p in range(wiring.driving_row.size):
+        row = wiring.driving_row[p]
+        found += magnitude_of_part(net[row : row + 1], low, size)
+    return found > real(0.0)
 
 
 def enter_scale(t, recurrent, size, setting, tape):
@@ -91,69 +116,83 @@ def enter_scale(t, recurrent, size, setting, tape):
                 scale_part(z, low, size, power_of_two(effective))
             scale_part(s, low, size, power_of_two(effective))
         if exponent > SCALE_LIMIT and setting.wiring.norm == 0:
-            several = 1 if s.shape[0] > 1 else 0
-            least = power_of_two(TINY + SCALE_LIMIT - exponent)
-            if setting.origin == 0:  # neither zero nor a tiny number is the same at any scale
-                least = real(0.0)
-                several = max(several, any_zero(z, low, size))
-            found = any_between(z, low, size, least, real(ASYMPTOTIC))
-            mixed = max(mixed, several, found)
+            found = off_asymptote(z, exponent, low, size, setting.scaling)
+            mixed = max(mixed, found, 1 if s.shape[0] > 1 else 0)
     return mixed
 
 
-def keep_constants(t, recurrent, size, setting, tape):
-    """Give f its true size where it does not depend on a state above the limit.
+def off_asymptote(z, exponent, low, size, scaling):
+    """1 if this lane has a pre-activation whose f is not the same at the limit and beyond."""
+    least, found = power_of_two(TINY + SCALE_LIMIT - exponent), 0
+    if scaling.origin == 0 or scaling.gated == 1:  # no zero or tiny number is the same
+        least = real(0.0)
+        found = any_zero(z, low, size)
+    above = any_between(z, low, size, least, real(ASYMPTOTIC))
+    below = any_between(z, low, size, real(-ASYMPTOTIC), -least)
+    return max(found, above, below)
 
-    These are the f of a normalised network, and every f whose derivatives are all 0.
+
+def leave_scale(t, recurrent, size, setting, tape):
+    """Undo `enter_scale`, for states and for what f has made of them."""
+    s, new = tape.state[t], tape.state[t + 1]
+    for c in range(tape.exponent.shape[1]):
+        exponent, low = tape.exponent[t, c], c * size
+        factor = power_of_two(-clip_exponent(exponent))
+        if exponent != 0:
+            scale_part(s, low, size, factor)
+        if exponent > SCALE_LIMIT:
+            keep_constants(t, c, recurrent, size, factor, setting, tape)
+        elif exponent != 0:
+            scale_part(new, low, size, factor)
+
+
+def keep_constants(t, c, recurrent, size, factor, setting, tape):
+    """Multiply f by a factor, but keep its true size where it does not depend on a large state.
+
+    These are the f of a normalised network, and every f whose derivatives are all 0. A group that
+    has no others, and no skip connection, starts again at the true scale.
     """
     new, dz, ds = tape.state[t + 1], tape.dz[t], tape.ds[t]
+    free = setting.wiring.norm != 0
+    varying = 0
     barrier()  # a lane has other units here than in a loop over all sequences
-    for c in range(tape.exponent.shape[1]):
-        exponent = tape.exponent[t, c]
-        if exponent > SCALE_LIMIT:
-            factor = bounded_power(SCALE_LIMIT - exponent)
-            for i in lanes(size):
-                unit = c * size + i
-                if setting.wiring.norm != 0 or is_constant(recurrent, unit, dz, ds):
-                    new[0, unit] *= factor
+    for i in lanes(size):
+        varying += 0 if free or is_constant(recurrent, c * size + i, dz, ds) else 1
+    if largest_integer(varying) == 0 and setting.skip == real(0.0):
+        tape.exponent[t + 1, c] = 0
+    else:
+        own = bounded_power(-tape.exponent[t, c])
+        for i in lanes(size):
+            unit = c * size + i
+            constant = free or is_constant(recurrent, unit, dz, ds)
+            for a in range(new.shape[0]):
+                new[a, unit] *= own if constant else factor
     barrier()
 
 
-def is_constant(recurrent, i, dz, ds):
+def is_constant(recurrent, unit, dz, ds):
     """Whether h' of a unit depends neither on the recurrent terms nor on the state."""
-    found = ds[0, 0, i] == real(0.0)
+    found = ds[0, 0, unit] == real(0.0)
     for g in range(recurrent):
-        found = found and dz[0, g, i] == real(0.0)
+        found = found and dz[0, g, unit] == real(0.0)
     return found
 
 
-def leave_scale(t, c, size, tape):
-    """Undo `enter_scale` for the states of group c; returns the exponent of the new one."""
-    s, new, exponent, low = tape.state[t], tape.state[t + 1], tape.exponent[t, c], c * size
-    effective = clip_exponent(exponent)
-    if effective != 0:
-        scale_part(s, low, size, power_of_two(-effective))
-        tiny = exponent < -SCALE_LIMIT
-        if tiny and magnitude_of_part(new, low, size) > power_of_two(-RESCALE_AT):
-            return 0  # f(0) is not 0: one step leads back from any tiny state
-        scale_part(new, low, size, power_of_two(-effective))
-    return exponent
+def divide_state(t, c, size, tape):
+    """Divide the state of a group by a power of two if it needs one; returns its size before."""
+    exponent = tape.exponent[t, c]  # read before the barriers of what follows
+    k, total = normalise_part(tape.state[t], c * size, size)
+    # a state of zeros starts again at the true scale, that of the terms to come
+    tape.exponent[t, c] = 0 if total == real(0.0) else exponent + k
+    return total
 
 
-def normalise_states(t, recurrent, size, evaluated, setting, tape):
-    """Divide the new states by powers of two where they need one; returns whether mixed.
-
-    `evaluated`: whether `enter_scale` has been called.
-    """
+def normalise_states(t, recurrent, size, setting, tape):
+    """Divide the new states by powers of two where they need one; returns whether mixed."""
     mixed = 0
     for c in range(tape.exponent.shape[1]):
-        exponent, low = tape.exponent[t, c], c * size
-        if evaluated:
-            exponent = leave_scale(t, c, size, tape)
-        k, total = normalise_part(tape.state[t + 1], low, size)
-        # a state of zeros starts again at the true scale, that of the terms to come
-        tape.exponent[t + 1, c] = 0 if total == real(0.0) else exponent + k
-        mixed = max(mixed, lost_signs(t, recurrent, low, size, total, setting, tape))
+        total = divide_state(t + 1, c, size, tape)
+        mixed = max(mixed, lost_signs(t, recurrent, c * size, size, total, setting, tape))
     return mixed
 
 
@@ -174,14 +213,20 @@ def lost_signs(t, recurrent, low, size, total, setting, tape):
 
     `total`: the size of the new state.
     """
-    if setting.kink == 0:
+    kink = setting.scaling.kink
+    if kink == 0:
         return 0
+    z, found = tape.net[t, :recurrent], 0
     bound = min(total * power_of_two(-APART), power_of_two(-MIXED_BELOW))
-    return any_between(tape.net[t, :recurrent], low, size, real(0.0), bound)
+    if kink != -1:
+        found = any_between(z, low, size, real(0.0), bound)
+    if kink != 1:
+        found = max(found, any_between(z, low, size, -bound, real(0.0)))
+    return found
 
 
 def any_between(rows, low, size, least, bound):
-    """1 if least < |x| < bound for a number x of this lane in these columns, else 0."""
+    """1 if least < x < bound for a number x of this lane in these columns, else 0."""
     found = 0
     for a in range(rows.shape[0]):
         found = max(found, own_between(rows[a], low, size, least, bound))

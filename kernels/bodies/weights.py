@@ -24,6 +24,7 @@ from .factors import (
     moderate,
     normalise_steps,
 )
+from .scales import clip_exponent
 
 NEVER = -(2**30)
 """Exponent of a term that is exactly zero."""
@@ -57,7 +58,10 @@ def gradient_of_W(sequences, setting, network):
     copy_reversed(network.adjoint.group_exponent, exponent)
     for j in lanes(exponent.shape[0]):
         for c in range(exponent.shape[1]):
-            exponent[j, c] += tape.exponent[first + j, c]
+            own = tape.exponent[first + j, c]
+            exponent[j, c] += own
+            if setting.scaling.order == 2:  # dh'/d(W h) is that of the scale of the evaluation
+                exponent[j, c] += own - clip_exponent(own)
     barrier()
     rows = reshaped(gradient.rows[: count * units], (count, units))
     if tape.state.shape[1] == 1:  # the states lie together
@@ -65,6 +69,10 @@ def gradient_of_W(sequences, setting, network):
     else:
         copy_states(tape.state[first:steps, 0], sequences, rows)
         barrier()
+    if tape.scaled[0] == 1:
+        copy = reshaped(gradient.rows[: count * units], (count, units))
+        normalise_steps(rows, sequences, exponent, copy)
+        rows = copy
     own = wiring.every_row[:R]
     collect(first, R, own, own, wiring.norm, tape, gradient)
     add_up(0, first, rows, sequences, network, gradient.W)

@@ -13,8 +13,9 @@ is symmetric, and one ``project`` serves the backward and the tangent sweep (Iof
 2015; Ba, Kiros and Hinton 2016).
 
 Terms are shifted by the first of their index set before the mean is taken: the mean of equal terms
-is then that term, u is exactly 0, and EPSILON does not turn rounding errors into a signal. So are
-gradients: of a gradient that is the same everywhere exactly nothing is left (u sums to 0).
+is then that term, u is exactly 0, and EPSILON does not turn rounding errors into a signal.
+Gradients are shifted in the same way: a gradient that is the same everywhere becomes exactly 0
+(u sums to 0).
 """
 
 from __future__ import annotations

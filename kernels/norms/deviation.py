@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..math import power_of_two
-from ..precision import EXPONENT_BIAS, real
+from ..precision import EXPONENT_BIAS, SCALE_LIMIT, real
 from ..targets.cpu import sqrt
 
 EPSILON = 1e-5
@@ -11,8 +11,11 @@ EPSILON = 1e-5
 
 
 def scales(exponent):
-    """(shrink, epsilon) for terms x 2^-exponent, see `inverse_deviation`."""
-    shrink = power_of_two(min(exponent, 0))
+    """(shrink, epsilon) for terms x 2^-exponent, see `inverse_deviation`.
+
+    Terms far below EPSILON come out at the scale at which the cell is evaluated.
+    """
+    shrink = power_of_two(max(min(exponent, 0), -SCALE_LIMIT))
     return shrink, real(EPSILON) * power_of_two(-2 * max(exponent, 0))
 
 

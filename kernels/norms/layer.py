@@ -36,7 +36,7 @@ def project(gradient, unit, gain, work):
         row, own = gradient[b * units : (b + 1) * units], unit[b * units : (b + 1) * units]
         plain = product = real(0.0)
         first = row[0]
-        barrier()  # before lane 0 changes it
+        barrier()  # before lane 0 changes row[0]
         for i in lanes(units):
             row[i] -= first
             plain += row[i]

@@ -117,7 +117,7 @@ def section(row, low, size):
 def own_magnitude(row, low, size):
     """Sum of the absolute values of row[low], ..., row[low + size - 1] that this lane has.
 
-    What it computes, for reading: that of `row_part` is compiled.
+    Written for reading: `row_part` is compiled in its place.
     """
     own = real(0.0)
     for i in lanes(size):
@@ -126,7 +126,10 @@ def own_magnitude(row, low, size):
 
 
 def own_square(row, low, size):
-    """Sum of the squares of row[low], ..., row[low + size - 1] that this lane has; likewise."""
+    """Sum of the squares of row[low], ..., row[low + size - 1] that this lane has.
+
+    Written for reading: `row_part` is compiled in its place.
+    """
     own = real(0.0)
     for i in lanes(size):
         own += row[low + i] * row[low + i]
@@ -134,10 +137,13 @@ def own_square(row, low, size):
 
 
 def own_between(row, low, size, least, bound):
-    """1 if least < |x| < bound for a number x of those of this lane, else 0; likewise."""
+    """1 if least < x < bound for a number x of row[low], ... that this lane has, else 0.
+
+    Written for reading: `row_part` is compiled in its place.
+    """
     found = 0
     for i in lanes(size):
-        found += (least < abs(row[low + i])) & (abs(row[low + i]) < bound)
+        found += (least < row[low + i]) & (row[low + i] < bound)
     return min(found, 1)
 
 

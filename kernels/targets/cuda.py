@@ -78,11 +78,10 @@ def own_square(row, low, size):
 
 
 def own_between(row, low, size, least, bound):
-    """1 if least < |x| < bound for a number x of those of this lane, else 0."""
+    """1 if least < x < bound for a number x of row[low], ... that this lane has, else 0."""
     part, found = section(row, low, size), 0
     for i in lanes(size):
-        x = abs(part[i])
-        found = 1 if least < x and x < bound else found
+        found = 1 if least < part[i] and part[i] < bound else found
     return found
 
 

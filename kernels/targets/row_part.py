@@ -1,4 +1,4 @@
-"""What is asked of every new state, in vector instructions: its size, and whether numbers are tiny.
+"""Functions of a part of a row, in vector instructions: its size, and whether numbers are tiny.
 
 A compiler takes a plain loop over 16 units number by number: its vector loop begins at 32.
 """
@@ -10,16 +10,16 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import types
-from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 from .vectors import VectorWriter
+from .views import check_row
 
 
 @intrinsic
 def own_magnitude(typing_context: Any, row: Any, low: Any, size: Any) -> Any:
     """Sum of the absolute values of row[low], ..., row[low + size - 1]."""
-    _check(row)
+    check_row(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _RowPart(context, builder, row, *arguments).magnitude()
@@ -30,7 +30,7 @@ def own_magnitude(typing_context: Any, row: Any, low: Any, size: Any) -> Any:
 @intrinsic
 def own_square(typing_context: Any, row: Any, low: Any, size: Any) -> Any:
     """Sum of the squares of row[low], ..., row[low + size - 1]."""
-    _check(row)
+    check_row(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _RowPart(context, builder, row, *arguments).square()
@@ -40,11 +40,11 @@ def own_square(typing_context: Any, row: Any, low: Any, size: Any) -> Any:
 
 @intrinsic
 def own_between(typing_context: Any, row: Any, low: Any, size: Any, least: Any, bound: Any) -> Any:
-    """Whether least < |x| < bound for a number x of row[low], ..., row[low + size - 1].
+    """1 if least < x < bound for a number x of row[low], ..., row[low + size - 1], else 0.
 
-    `least` must not be negative.
+    0 must not lie between the two bounds: vectors are filled up by zeros.
     """
-    _check(row)
+    check_row(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         *part, least, bound = arguments
@@ -53,11 +53,6 @@ def own_between(typing_context: Any, row: Any, low: Any, size: Any, least: Any, 
 
     real = row.dtype
     return types.intp(row, types.intp, types.intp, real, real), generate
-
-
-def _check(row: Any) -> None:
-    if row.layout != "C" or row.ndim != 1:
-        raise TypingError("wanted is a contiguous row")
 
 
 class _RowPart(VectorWriter):
@@ -88,15 +83,14 @@ class _RowPart(VectorWriter):
         return builder.call(reduce, [zero, builder.load(total)], fastmath=("reassoc",))
 
     def between(self, least: Any, bound: Any) -> Any:
-        """Whether a magnitude is between two numbers."""
+        """Whether a number is between two others."""
         builder = self.builder
         least, bound = self.splat(least), self.splat(bound)
         found = self.variable(ir.Constant(self.mask, None))
 
         def look(x: Any) -> None:
-            size = self.absolute(x)
-            above = builder.fcmp_ordered("<", least, size)
-            inside = builder.and_(above, builder.fcmp_ordered("<", size, bound))
+            above = builder.fcmp_ordered("<", least, x)
+            inside = builder.and_(above, builder.fcmp_ordered("<", x, bound))
             builder.store(builder.or_(builder.load(found), inside), found)
 
         self.each(look)

@@ -70,7 +70,7 @@ def section(typing_context: Any, row: Any, low: Any, size: Any) -> Any:
 
     A slice of Python's, which may be cut short or count from the end, costs 3 ns.
     """
-    _check_row(row)
+    check_row(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         source = context.make_array(row)(context, builder, arguments[0])
@@ -142,15 +142,15 @@ def of_one(kind: Any) -> Any:
     return types.BaseTuple.from_types([of_one(t) for t in kind.types], kind.instance_class)
 
 
-def _check_row(kind: Any) -> None:
-    """Refuse what is no contiguous row."""
+def check_row(kind: Any) -> None:
+    """Refuse an array that is no contiguous row."""
     if kind.layout != "C" or kind.ndim != 1:
-        raise TypingError("wanted is a contiguous row")
+        raise TypingError("the array must be a contiguous row")
 
 
 def _address(context: Any, builder: Any, kind: Any, arguments: Any) -> Any:
     """Where a number of a contiguous row is."""
-    _check_row(kind)
+    check_row(kind)
     array, place = arguments
     return builder.gep(context.make_array(kind)(context, builder, array).data, [place])
 
