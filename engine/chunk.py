@@ -135,12 +135,8 @@ def wiring_of(spec: NetworkSpec) -> Wiring:
 
 def driving_rows(cell: Cell) -> Array:
     """The rows of which a number other than 0 moves a state of zero: not those of gates."""
-    z, s, parameters = (
-        np.eye(cell.rows),
-        np.zeros((len(cell.slots), cell.rows)),
-        np.ones(PARAMETERS),
-    )
+    z, s = np.eye(cell.rows), np.zeros((len(cell.slots), cell.rows))
     out = np.zeros_like(s)
     for row in range(cell.rows):
-        cell.step(z, s, row, parameters, out)
+        cell.step(z, s, row, np.ones(PARAMETERS), out)
     return np.flatnonzero(out.any(axis=0))

@@ -1,4 +1,4 @@
-"""Arrays of real numbers that a user gives, of any library: taken with their meaning, or refused."""
+"""Arrays of numbers that a user gives, of any library: taken with their meaning, or refused."""
 
 from __future__ import annotations
 

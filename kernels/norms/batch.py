@@ -40,9 +40,8 @@ def project(gradient, unit, gain, work):
     share = real(units) / real(gradient.size)
     for i in lanes(units):
         mean[i] = along[i] = real(0.0)
-    for b in range(
-        gradient.size - units, -1, -units
-    ):  # the first sequence last: it is subtracted from all
+    # the first sequence last: it is subtracted from all
+    for b in range(gradient.size - units, -1, -units):
         for i in lanes(units):
             gradient[b + i] -= gradient[i]
             mean[i] += gradient[b + i] * share
