@@ -6,9 +6,9 @@ of all sequences in one loop.
 
 Over- and underflow: a group of sequences keeps its state as h 2^k, see `scales`. Normalised
 pre-activations are at their true scale whatever the state's; gates then do not saturate beside a
-state of that size, and the engine reports an overflow. A state that decays while biases or inputs act on
-more than gates is kept at its true size, and ends as zero. Powers of two are exact, so that a
-network that never needs a scale is not changed by one bit.
+state of that size, and the engine reports an overflow. A state that decays while biases or inputs
+act on more than gates is kept at its true size, and ends as zero. Powers of two are exact, so that
+a network that never needs a scale is not changed by one bit.
 """
 
 from __future__ import annotations
