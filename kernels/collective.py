@@ -116,6 +116,15 @@ def normalise_part(rows, low, size):
     return 0, before
 
 
+def surely_in_range(rows, low, total):
+    """Whether one number shows that columns from `low` on need no power of two.
+
+    `total`: the size of all columns. One number of a usual size is cheaper to see than a sum.
+    """
+    limit = power_of_two(RESCALE_AT)
+    return total <= limit and abs(rows[0, low]) * limit >= real(1.0)
+
+
 def normalise(array):
     """Divide an array by 2^k if its size has left the safe range; returns k, else 0."""
     k, _ = normalise_part(reshaped(array, (1, array.size)), 0, array.size)

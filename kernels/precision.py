@@ -45,8 +45,8 @@ FORMATS: dict[str, dict[str, Any]] = {
 2^-RESCALE_AT..2^RESCALE_AT; the square of a product of two such numbers must be finite.
 ``SCALE_LIMIT``: the largest |k| for which an activation is evaluated at 2^k times the stored state
 (see `bodies.scales`). ``MIXED_BELOW``, ``APART``: a pre-activation below 2^-MIXED_BELOW, and below
-2^-APART of the state's size, is about to be lost beside others. The coefficients of the polynomials
-belong to a format too: float32 needs half as many.
+2^-APART of the state's size, is about to be lost beside others (see `bodies.mixed`). The
+coefficients of the polynomials belong to a format too: float32 needs half as many.
 """
 
 real: Any = np.float64

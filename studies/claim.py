@@ -24,12 +24,12 @@ from .target import Target
 CONFIGURATION, INPUTS = "configuration.json", "inputs.npy"
 
 
-def claim(folder: Path, sweep: Sweep) -> None:
+def claim(folder: Path, sweep: Sweep, called: str) -> None:
     """Write down whose folder this is, or check it.
 
     A run may go on with other numbers of networks, more points of the grid and longer windows: what
     is stored stays, and serves where it is of the same window. A cell that has more networks than
-    are asked for keeps them.
+    are asked for keeps them. `called`: what the user calls the folder.
 
     Raises
     ------
@@ -44,12 +44,12 @@ def claim(folder: Path, sweep: Sweep) -> None:
             if key not in FREE and not extends(key, value, theirs.get(key)):
                 shown = Shown(f"{folder} (holds a run with {key} = {theirs.get(key)})")
                 allowed = f"a new folder, or {key} as stored{' or more' if key in MORE else ''}"
-                raise InputError("--out", shown, allowed)
+                raise InputError(called, shown, allowed)
         if theirs == ours and (isinstance(sweep.inputs, str) or (folder / INPUTS).exists()):
             return
     elif any(not e.name.startswith(".") and e.name != INPUTS for e in folder.iterdir()):
         shown = Shown(f"{folder} (not empty, no {CONFIGURATION})")
-        raise InputError("--out", shown, "a new folder, or that of an earlier run")
+        raise InputError(called, shown, "a new folder, or that of an earlier run")
     if not isinstance(sweep.inputs, str):
         _store_inputs(folder / INPUTS, sweep)
     write_atomic(file, json.dumps(ours, indent=1).encode())

@@ -82,7 +82,7 @@ class ResultsFolder:
                 else:
                     sweep_up(path)
                 with locked(path / ".lock-claim", patience=PATIENCE):
-                    claim(path, sweep)
+                    claim(path, sweep, called)
                     (path / "cells").mkdir(exist_ok=True)
                 _check_outputs(path, part)
             except InUse:

@@ -14,7 +14,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..collective import fill, normalise_part, scale_part, square_of_part
+from ..collective import (
+    fill,
+    magnitude,
+    normalise_part,
+    scale_part,
+    square_of_part,
+    surely_in_range,
+)
 from ..math import power_of_two
 from ..norms import project
 from ..precision import RESCALE_AT, real
@@ -63,8 +70,13 @@ def adjoint(setting, network):
 
 def rescale(lag, following, size, cotangent, sweep):
     """Divide the cotangent of every group by a power of two where it has left the safe range."""
-    for c in range(sweep.group_exponent.shape[1]):
-        k, _ = normalise_part(cotangent, c * size, size)
+    groups, every = sweep.group_exponent.shape[1], real(np.inf)
+    if groups > 1:
+        every = magnitude(cotangent)
+    for c in range(groups):
+        k = 0
+        if not surely_in_range(cotangent, c * size, every):
+            k, _ = normalise_part(cotangent, c * size, size)
         if following > lag:
             sweep.group_exponent[following, c] = sweep.group_exponent[lag, c] + k
 

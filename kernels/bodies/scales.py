@@ -7,39 +7,23 @@ constant, in which case f keeps its true size (`keep_constants`). A tiny f is li
 inputs or f(0) act beside a tiny state, the step is done at the true scale. An f that is homogeneous
 everywhere is evaluated at the stored scale.
 
-Units of one group share its power of two. Where their sizes differ so much that this is wrong, the
-functions below return 1, for the lane that has found it:
-
-* beside a state above the limit, a pre-activation between `TINY`, where f is linear, and
-  `ASYMPTOTIC`, as of a unit that reads none of the large ones. For gates, and where f(0) is not 0,
-  smaller ones count, too. A cell with several slots is always reported: its slots grow apart;
-* for f with a kink at zero, a pre-activation that is about to become zero beside others, if its
-  derivative is not that at zero.
-
-Where f(0) = 0 an exact zero stays zero at any scale, and is no such case: input terms are divided
-by factors so bounded that only a zero becomes zero. (For a kink: as long as weights of one network
-do not differ by more than a factor 2^(1000 - MIXED_BELOW), or 2^(149 - MIXED_BELOW) in float32.)
+Units of one group share its power of two; where that is wrong, functions of `mixed` say so.
 """
 
 from __future__ import annotations
 
-from ..collective import magnitude, magnitude_of_part, normalise_part, off_range, scale_part
-from ..math import power_of_two
-from ..precision import (
-    APART,
-    EXPONENT_BIAS,
-    MANTISSA_BITS,
-    MIXED_BELOW,
-    SCALE_LIMIT,
-    real,
+from ..collective import (
+    magnitude,
+    magnitude_of_part,
+    normalise_part,
+    off_range,
+    scale_part,
+    surely_in_range,
 )
-from ..targets.cpu import barrier, lanes, largest_integer, own_between, section
-
-ASYMPTOTIC = 1024.0
-"""From this magnitude on every activation that is not periodic is at its asymptote, to rounding."""
-
-TINY = -60
-"""Up to 2^TINY every activation without a kink is linear, to rounding."""
+from ..math import power_of_two
+from ..precision import EXPONENT_BIAS, MANTISSA_BITS, MIXED_BELOW, SCALE_LIMIT, real
+from ..targets.cpu import barrier, lanes, largest_integer
+from .mixed import any_zero, lost_signs, off_asymptote
 
 
 def off_scale(exponent):
@@ -121,17 +105,6 @@ def enter_scale(t, recurrent, size, setting, tape):
     return mixed
 
 
-def off_asymptote(z, exponent, low, size, scaling):
-    """1 if this lane has a pre-activation whose f is not the same at the limit and beyond."""
-    least, found = power_of_two(TINY + SCALE_LIMIT - exponent), 0
-    if scaling.origin == 0 or scaling.gated == 1:  # no zero or tiny number is the same
-        least = real(0.0)
-        found = any_zero(z, low, size)
-    above = any_between(z, low, size, least, real(ASYMPTOTIC))
-    below = any_between(z, low, size, real(-ASYMPTOTIC), -least)
-    return max(found, above, below)
-
-
 def leave_scale(t, recurrent, size, setting, tape):
     """Undo `enter_scale`, for states and for what f has made of them."""
     s, new = tape.state[t], tape.state[t + 1]
@@ -198,46 +171,15 @@ def normalise_states(t, recurrent, size, setting, tape):
 
 def check_range(t, recurrent, size, setting, tape):
     """(whether no new state needs a power of two, whether units are mixed), at the true scale."""
-    inside, mixed = True, 0
-    for c in range(tape.exponent.shape[1]):
-        low = c * size
-        total = magnitude_of_part(tape.state[t + 1], low, size)
+    new, groups = tape.state[t + 1], tape.exponent.shape[1]
+    inside, mixed, every = True, 0, magnitude(new)
+    for c in range(groups):
+        low, total = c * size, every
         tape.exponent[t + 1, c] = 0
+        if setting.scaling.kink == 0 and surely_in_range(new, low, every):
+            continue
+        if groups > 1:
+            total = magnitude_of_part(new, low, size)
         inside = inside and not off_range(total)
         mixed = max(mixed, lost_signs(t, recurrent, low, size, total, setting, tape))
     return inside, mixed
-
-
-def lost_signs(t, recurrent, low, size, total, setting, tape):
-    """1 if this lane has a pre-activation that is about to become zero where its sign counts.
-
-    `total`: the size of the new state.
-    """
-    kink = setting.scaling.kink
-    if kink == 0:
-        return 0
-    z, found = tape.net[t, :recurrent], 0
-    bound = min(total * power_of_two(-APART), power_of_two(-MIXED_BELOW))
-    if kink != -1:
-        found = any_between(z, low, size, real(0.0), bound)
-    if kink != 1:
-        found = max(found, any_between(z, low, size, -bound, real(0.0)))
-    return found
-
-
-def any_between(rows, low, size, least, bound):
-    """1 if least < x < bound for a number x of this lane in these columns, else 0."""
-    found = 0
-    for a in range(rows.shape[0]):
-        found = max(found, own_between(rows[a], low, size, least, bound))
-    return found
-
-
-def any_zero(rows, low, size):
-    """1 if a number of this lane in the columns low, ..., low + size - 1 is 0."""
-    found = 0
-    for a in range(rows.shape[0]):
-        part = section(rows[a], low, size)
-        for i in lanes(size):
-            found += part[i] == real(0.0)
-    return min(found, 1)

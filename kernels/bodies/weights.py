@@ -191,8 +191,10 @@ def outer_square(delta, rows, exponent, common):
     """
     total, apart = real(0.0), not all_equal(exponent)
     for b in range(delta.shape[0]):
-        for c in range(delta.shape[0]):
+        for c in range(b + 1):  # the matrices are symmetric
             product = dot(delta[b], delta[c]) * dot(rows[b], rows[c])
+            if c < b:
+                product *= real(2.0)
             if apart:
                 low, high = min(exponent[b] - common, 0), min(exponent[c] - common, 0)
                 product *= power_of_two(low) * power_of_two(high)

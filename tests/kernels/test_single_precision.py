@@ -13,7 +13,7 @@ from unit_loops import compiled_loop
 
 from gradhorizon.kernels import collective, math, prepare, random, rows
 from gradhorizon.kernels.activations import ACTIVATIONS
-from gradhorizon.kernels.bodies import adjoint, factors, forward, scales, trajectory, weights
+from gradhorizon.kernels.bodies import adjoint, factors, forward, mixed, trajectory, weights
 from gradhorizon.kernels.graded import frobenius_square, rotate
 from gradhorizon.kernels.library import BINDINGS, TILES
 from gradhorizon.kernels.precision import FORMATS
@@ -35,7 +35,7 @@ PRIMITIVES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "square_norm": (collective.square_norm, (f2,)),
     "normalise": (collective.normalise, (f2,)),
     "normalise_part": (collective.normalise_part, (f2, index, index)),
-    "any_between": (scales.any_between, (f2, index, index, types.float32, types.float32)),
+    "any_between": (mixed.any_between, (f2, index, index, types.float32, types.float32)),
     "joined": (adjoint.joined, (types.float32, index, types.float32, index)),
     "rescale": (rows.rescale, (f1,)),
     "variance": (trajectory.variance, (f1,)),
