@@ -93,6 +93,29 @@ def with_labels(data: xr.Dataset, ensemble: xr.Dataset, window: Window) -> xr.Da
     return labelled
 
 
+def with_input_labels(data: xr.Dataset, inputs: Any, batch_size: int) -> xr.Dataset:
+    """A result, or an ensemble, of random networks with the labels of what they read.
+
+    Network i reads the sequences i B, ..., i B + B - 1, counted round. A label ``sequence`` of
+    `inputs` becomes ``input_sequence`` (network, sequence), or (network) for B = 1; likewise every
+    other coordinate of that axis.
+    """
+    if not isinstance(inputs, xr.DataArray):
+        return data
+    count = data.sizes["network"] * batch_size
+    read = (np.arange(count) % inputs.sizes["sequence"]).reshape(-1, batch_size)
+    axes, place = (("network", "sequence"), read) if batch_size > 1 else (("network",), read[:, 0])
+    found: dict[str, Any] = {
+        f"input_{name}": (axes, values.values[place], values.attrs)
+        for name, values in inputs.coords.items()
+        if values.dims == ("sequence",)
+    }
+    if "feature" in data.dims:
+        own = inputs.coords.items()
+        found |= {str(name): values for name, values in own if values.dims == ("feature",)}
+    return data.assign_coords(found)
+
+
 def _steps(ensemble: xr.Dataset) -> Array | None:
     """The labels of the steps, which follow one another; None if there are none."""
     if "step" not in ensemble.coords:

@@ -29,7 +29,7 @@ from .ensemble import RandomSource, Source
 from .errors import InputError
 from .given import GivenSource, ensemble_dataset
 from .keep import KEEPERS
-from .labels import SHARED, check_free, with_labels
+from .labels import SHARED, check_free, with_input_labels, with_labels
 from .layout import Wanted
 from .plan import Plan, check_count, ensemble_bytes
 from .products import PRODUCTS, result_bytes
@@ -73,8 +73,9 @@ def measure(
         Independent N(0, 1) numbers, nothing, or real sequences: network i reads the sequences
         i B, ..., i B + B - 1 (B = batch_size), counted round the array; its measured window is
         the first `steps` steps, and burn-in reads the end of the same sequence before them.
-        The axes of a DataArray are sequence, step and feature in any order. Masked values are
-        missing: as NaN, they give the networks that read them the status ``bad_input``.
+        The axes of a DataArray are sequence, step and feature in any order; the labels of the
+        sequences that a network reads are the result's coordinate ``input_sequence``. Masked values
+        are missing: as NaN, they give the networks that read them the status ``bad_input``.
     products : sequence of str
         Of ``trajectory``, ``gradient``, ``weights``, ``jacobian``, ``lyapunov``, ``eigenvalue``;
         the last one for networks without a normalisation.
@@ -157,7 +158,9 @@ def measure(
         found = _map(run, blocks, plan, progress)
     data = results_dataset(source, found, products, keep, clip)
     data.attrs["seed"] = seed if isinstance(source, RandomSource) else "given ensemble"
-    return with_labels(data, spec, source.window) if isinstance(spec, xr.Dataset) else data
+    if isinstance(spec, xr.Dataset):
+        return with_labels(data, spec, source.window)
+    return with_input_labels(data, inputs, spec.batch_size)
 
 
 def sample(
@@ -193,7 +196,8 @@ def sample(
     source = random_source(spec, steps, seed, inputs, burn_in, loss)
     check_count(count, ensemble_bytes(spec, source.window))
     with single_threaded_blas(compiled=False):
-        return ensemble_dataset(source, count)
+        ensemble = ensemble_dataset(source, count)
+    return with_input_labels(ensemble, inputs, spec.batch_size)
 
 
 def measure_block(

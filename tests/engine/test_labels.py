@@ -222,3 +222,39 @@ def test_labels_survive_a_file(tmp_path: Any) -> None:
     ENSEMBLE.sel(network=[5, 7]).to_netcdf(tmp_path / "e.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "e.nc", engine="h5netcdf") as stored:
         assert measured(stored).equals(WHOLE.sel(network=[5, 7]))
+
+
+READ = xr.DataArray(
+    np.random.default_rng(0).standard_normal((3, 20, 2)),
+    dims=("sequence", "step", "feature"),
+    coords={
+        "sequence": [*"abc"],
+        "age": ("sequence", [31, 45, 27], {"units": "years"}),
+        "feature": ["x", "y"],
+    },
+)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_results_say_which_sequences_were_read(batch_size: int) -> None:
+    """By label: what network 2 has read is measured again, alone, as that of network 0."""
+    spec = NetworkSpec(hidden_size=4, input_size=2, batch_size=batch_size)
+    data = measure(spec, networks=4, steps=20, inputs=READ, burn_in=0, products=PRODUCTS, keep=KEEP)
+    read = data.input_sequence.transpose("network", ...).values.reshape(4, batch_size)
+    assert "".join(read.ravel()) == "abcabcab"[: 4 * batch_size]
+    assert data.input_age.attrs == {"units": "years"}
+    np.testing.assert_array_equal(data.input_age.values.ravel() == 45, read.ravel() == "b")
+    assert list(data.grad_U.feature.values) == ["x", "y"]
+    ensemble = sample(spec, 4, 20, inputs=READ, burn_in=0)
+    for network in range(4):
+        stored = ensemble.input[network].values
+        np.testing.assert_array_equal(stored, READ.sel(sequence=list(read[network])).values)
+    again = measured(ensemble)
+    assert again.equals(data)
+    np.testing.assert_array_equal(again.input_sequence, data.input_sequence)
+
+
+def test_inputs_without_labels_add_none() -> None:
+    spec = NetworkSpec(hidden_size=4, input_size=2)
+    bare = measure(spec, networks=2, steps=20, inputs=READ.drop_vars(["sequence", "age"]))
+    assert not [name for name in bare.coords if str(name).startswith("input_")]
