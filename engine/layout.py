@@ -151,7 +151,7 @@ def _tape(s: Sizes, wanted: Wanted) -> Fields:
         "end": Field((1,), True),
         "largest_exponent": Field((1,), True, dtype=EXPONENT),
         "mixed": Field((1,), True, dtype=EXPONENT),
-        "scaled": Field((1,), dtype=EXPONENT),
+        "scaled_from": Field((1,), dtype=EXPONENT),
     }
 
 

@@ -152,6 +152,10 @@ class Setting(NamedTuple):
     scaling: Scaling
 
 
+UNFINISHED = 2**30
+"""In the place of the largest exponent: `forward` has stopped, and `forward_scaled` has not run."""
+
+
 class Tape(NamedTuple):
     """What a forward sweep leaves behind: all that the other sweeps need.
 
@@ -171,7 +175,7 @@ class Tape(NamedTuple):
     end: Array  # (1,): size of the last state; NaN or infinite after an overflow
     largest_exponent: Array  # (1,), int32
     mixed: Array  # (1,), int32: 1 if units of a group differ so much in size that some were lost
-    scaled: Array  # (1,), int32: 1 if a state has needed a power of two, even if for one step
+    scaled_from: Array  # (1,), int32: the first state that needed a power of two; -1 if none did
 
 
 class Adjoint(NamedTuple):

@@ -10,6 +10,7 @@ import numpy as np
 from numba import cuda
 
 from .bodies.forward import forward
+from .bodies.forward_scaled import forward_scaled
 from .cache import KernelCache, keep
 from .cells import CELLS
 from .digest import version_of
@@ -89,7 +90,7 @@ def sweeps_kernel(
     if chosen.activations:
         equations["phi"] = chosen.activations[activation]
     suffix = "_".join((cell, activation, precision, *names, "resident" * resident))
-    wanted = [forward, *(_linear(name, precision) for name in names)]
+    wanted = [forward, forward_scaled, *(_linear(name, precision) for name in names)]
     return specialise(
         target.run,
         suffix,

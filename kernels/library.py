@@ -13,12 +13,13 @@ import numpy as np
 from . import prepare, random
 from .bodies.adjoint import adjoint
 from .bodies.forward import apply_equations, forward
+from .bodies.forward_scaled import forward_scaled
 from .bodies.jacobian import jacobian
 from .bodies.lyapunov import lyapunov
 from .bodies.trajectory import trajectory
 from .bodies.weights import weights
 from .cells import CELLS
-from .contract import Chunk, Setting
+from .contract import UNFINISHED, Chunk, Setting
 from .logarithms import log_norms
 from .precision import FORMATS
 from .specialise import specialise, switch
@@ -66,14 +67,22 @@ TILES = {"float64": (random.uniform_double, 2), "float32": (random.uniform_singl
 def run_sweeps(
     cell: str, precision: str, sweeps: Iterable[str], networks: int, setting: Setting, chunk: Chunk
 ) -> None:
-    """Run every network of a chunk forward, and then through some of `LINEAR_SWEEPS`."""
+    """Run every network of a chunk forward, and then through some of `LINEAR_SWEEPS`.
+
+    `forward_scaled`, which few networks need, is compiled for the first that does; the chunk is
+    then run again.
+    """
     with _compiling:
         if precision not in _loops:
             _loops[precision] = _Loop(precision, setting, chunk)
         loop = _loops[precision]
-        bodies = [loop.address(cell, forward_sweep)]
-        bodies += [loop.address(name, linear_sweep) for name in LINEAR_SWEEPS if name in sweeps]
+        bodies = [loop.address(forward, cell), loop.addresses.get((forward_scaled, cell), 0)]
+        bodies += [loop.address(body) for name, body in LINEAR_SWEEPS.items() if name in sweeps]
     loop.launch(networks, np.array(bodies), setting, chunk)
+    if bodies[1] == 0 and (chunk.tape.largest_exponent == UNFINISHED).any():
+        with _compiling:
+            bodies[1] = loop.address(forward_scaled, cell)
+        loop.launch(networks, np.array(bodies), setting, chunk)
 
 
 class _Loop:
@@ -88,17 +97,19 @@ class _Loop:
         # sweeps are compiled for these types alone: arrays of another kind must not reach them
         launch.disable_compile()
         self.launch = launch
-        self.addresses: dict[str, int] = {}
+        self.addresses: dict[Any, int] = {}
 
-    def address(self, name: str, sweep: Callable[[str, str], Callable[..., None]]) -> int:
-        """Where ``sweep(name, precision)`` is; compiled, or loaded, when it is asked for first."""
-        if name not in self.addresses:
-            self.addresses[name] = address(sweep(name, self.precision), *self.kinds)
-        return self.addresses[name]
+    def address(self, body: Callable[..., None], cell: str = "") -> int:
+        """Where a sweep is, of an architecture or of all; compiled, or loaded, when asked for."""
+        if (body, cell) not in self.addresses:
+            precision = self.precision
+            sweep = cell_sweep(body, cell, precision) if cell else linear_sweep(body, precision)
+            self.addresses[body, cell] = address(sweep, *self.kinds)
+        return self.addresses[body, cell]
 
 
-def forward_sweep(cell: str, precision: str) -> Callable[..., None]:
-    """The forward sweep of an architecture."""
+def cell_sweep(body: Callable[..., None], cell: str, precision: str) -> Callable[..., None]:
+    """A sweep that evaluates the equations of an architecture."""
     chosen, formats = CELLS[cell], BINDINGS[precision]
     equations: dict[str, Any] = {"step": chosen.step, "linearise": chosen.linearise}
     variants: dict[str, dict[str, Any]] = {
@@ -117,13 +128,13 @@ def forward_sweep(cell: str, precision: str) -> Callable[..., None]:
     ]
     suffix = f"{cell}_{precision}"
     choice = switch(cases, 6, suffix)
-    return specialise(forward, suffix, called_from="loop", apply_cell=choice, **formats)
+    return specialise(body, suffix, called_from="loop", apply_cell=choice, **formats)
 
 
-def linear_sweep(name: str, precision: str) -> Callable[..., None]:
+def linear_sweep(body: Callable[..., None], precision: str) -> Callable[..., None]:
     """One of `LINEAR_SWEEPS`."""
-    own = COMPUTES_IN.get(name, precision)
-    return specialise(LINEAR_SWEEPS[name], own, called_from="loop", **BINDINGS[own])
+    own = COMPUTES_IN.get(body.__name__, precision)
+    return specialise(body, own, called_from="loop", **BINDINGS[own])
 
 
 @cache

@@ -55,7 +55,6 @@ CALLED = (
     "multiply_rows",
     "make_orthogonal",
     "record",
-    "run_scaled",
 )
 """Inner functions that stay functions. The others are inlined: a call hands over every field of
 every array, a few hundred numbers for a tape, which costs a third of a step of 16 units. What is

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradhorizon.kernels.bodies.forward import forward
+from gradhorizon.kernels.bodies.forward_scaled import forward_scaled
 from gradhorizon.kernels.contract import Chunk, Setting
 from gradhorizon.kernels.library import LINEAR_SWEEPS
 
@@ -26,6 +27,7 @@ def run_sweeps(
     for k in range(networks):
         network = of_network(k, chunk)
         forward(setting, network)
+        forward_scaled(setting, network)
         for name, sweep in LINEAR_SWEEPS.items():
             if name in sweeps:
                 sweep(setting, network)

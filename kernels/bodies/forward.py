@@ -4,43 +4,25 @@ Here alone the cell's equations are evaluated. The backward and the tangent swee
 run on the coefficients dz, ds that this sweep leaves on the tape. A cell is applied to all units
 of all sequences in one loop.
 
-Over- and underflow: a group of sequences keeps its state as h 2^k, see `scales`. Normalised
-pre-activations are at their true scale whatever the state's; gates then do not saturate beside a
-state of that size, and the engine reports an overflow. A state that decays while biases or inputs
-act on more than gates is kept at its true size, and ends as zero. Powers of two are exact, so that
-a network that never needs a scale is not changed by one bit.
+A state that leaves the safe range of its number format ends this sweep: `forward_scaled` takes the
+steps from there on.
 """
 
 from __future__ import annotations
 
 from ..cells.rnn import linearise, step
 from ..collective import fill, magnitude, scale
+from ..contract import UNFINISHED
 from ..norms import normalise as apply_norm
 from ..precision import real
-from ..targets.cpu import (
-    add_product,
-    barrier,
-    flat,
-    hold,
-    lanes,
-    largest_integer,
-    multiply,
-    reshaped,
-)
-from .scales import (
-    check_range,
-    divide_state,
-    enter_scale,
-    leave_scale,
-    match_scales,
-    normalise_states,
-    off_scale,
-    starts_in_range,
-)
+from ..targets.cpu import add_product, barrier, hold, lanes, largest_integer, multiply, reshaped
+from .scales import check_range, starts_in_range
 
 
 def forward(setting, network):
-    """Run a network through all its steps and fill its tape.
+    """Run a network through its steps and fill its tape, as long as no state needs a power of two.
+
+    Where one does, `forward_scaled` has to go on.
 
     Parameters
     ----------
@@ -51,20 +33,23 @@ def forward(setting, network):
     project_inputs(ensemble, setting.wiring, tape)
     copy_state(ensemble.initial_state, tape.state[0])
     W_transposed = hold(ensemble.W_transposed)
-    last, mixed = W_transposed.shape[0] - 1, 0
-    size = tape.state.shape[2] // tape.exponent.shape[1]
-    t, in_range = 0, starts_in_range(size, tape)
-    while in_range and t < tape.net.shape[0]:
+    recurrent, last = W_transposed.shape[1], W_transposed.shape[0] - 1
+    steps, size = tape.net.shape[0], tape.state.shape[2] // tape.exponent.shape[1]
+    in_range, mixed = starts_in_range(tape.state[0], tape.exponent[0], size), 0
+    first = steps if in_range else 0
+    for t in range(first):
         which = min(t, last)
         advance(t, W_transposed[which], ensemble.b[which], setting, tape)
-        in_range, found = check_range(t, W_transposed.shape[1], size, setting, tape)
+        z, new, exponent = tape.net[t, :recurrent], tape.state[t + 1], tape.exponent[t + 1]
+        in_range, found = check_range(z, new, exponent, size, setting.scaling.kink)
         mixed = max(mixed, found)
-        t += 1
-    if not in_range:
-        found = run_scaled(t, W_transposed, size, setting, network)
-        mixed = max(mixed, found)
-    tape.scaled[0] = 0 if in_range else 1
-    summarise(mixed, tape)
+        if not in_range:
+            first = t + 1
+            break
+    tape.scaled_from[0] = -1 if in_range else first
+    tape.largest_exponent[0] = 0 if in_range else UNFINISHED
+    tape.mixed[0] = largest_integer(mixed)
+    tape.end[0] = magnitude(tape.state[-1])
 
 
 def advance(t, W_transposed, b, setting, tape):
@@ -73,43 +58,6 @@ def advance(t, W_transposed, b, setting, tape):
     evaluate(t, setting, tape)
     skip_past(t, setting, tape)
     barrier()
-
-
-def run_scaled(first, W_transposed, size, setting, network):
-    """Run the steps from `first` on with powers of two, which the states before it have called for.
-
-    Apart from the steps before: their loop is a quarter faster without this code.
-
-    Returns
-    -------
-    mixed : int
-        1 if this lane has met units of mixed scales, else 0.
-    """
-    ensemble, tape = network.ensemble, network.tape
-    recurrent, last = W_transposed.shape[1], W_transposed.shape[0] - 1
-    mixed = 0
-    for c in range(tape.exponent.shape[1]):
-        divide_state(first, c, size, tape)
-    barrier()
-    for t in range(first, tape.net.shape[0]):
-        which = min(t, last)
-        found = match_scales(t, ensemble.b[which], recurrent, size, setting, tape)
-        mixed = max(mixed, found)
-        complete_net(t, W_transposed[which], ensemble.b[which], setting, tape)
-        for c in range(tape.exponent.shape[1]):
-            tape.exponent[t + 1, c] = tape.exponent[t, c]
-        scaled = setting.scaling.homogeneous == 0 and off_scale(tape.exponent[t])
-        if scaled:
-            found = enter_scale(t, recurrent, size, setting, tape)
-            mixed = max(mixed, found)
-        evaluate(t, setting, tape)
-        if scaled:
-            leave_scale(t, recurrent, size, setting, tape)
-        skip_past(t, setting, tape)
-        found = normalise_states(t, recurrent, size, setting, tape)
-        mixed = max(mixed, found)
-        barrier()
-    return mixed
 
 
 def complete_net(t, W_transposed, b, setting, tape):
@@ -123,18 +71,6 @@ def complete_net(t, W_transposed, b, setting, tape):
         barrier()
         add_rows(b, net)
         barrier()
-
-
-def summarise(mixed, tape):
-    """Record the largest exponent, the size of the last state, and whether units are mixed."""
-    barrier()
-    exponents = flat(tape.exponent)
-    largest = exponents[0]
-    for i in lanes(exponents.size):
-        largest = max(largest, exponents[i])
-    tape.largest_exponent[0] = largest_integer(largest)
-    tape.mixed[0] = largest_integer(mixed)
-    tape.end[0] = magnitude(tape.state[-1])
 
 
 def copy_state(source, out):

@@ -37,15 +37,14 @@ def off_asymptote(z, exponent, low, size, scaling):
     return max(found, above, below)
 
 
-def lost_signs(t, recurrent, low, size, total, setting, tape):
+def lost_signs(z, low, size, total, kink):
     """1 if this lane has a pre-activation that is about to become zero where its sign counts.
 
     `total`: the size of the new state.
     """
-    kink = setting.scaling.kink
     if kink == 0:
         return 0
-    z, found = tape.net[t, :recurrent], 0
+    found = 0
     bound = min(total * power_of_two(-APART), power_of_two(-MIXED_BELOW))
     if kink != -1:
         found = any_between(z, low, size, real(0.0), bound)

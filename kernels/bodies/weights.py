@@ -69,7 +69,7 @@ def gradient_of_W(sequences, setting, network):
     else:
         copy_states(tape.state[first:steps, 0], sequences, rows)
         barrier()
-    if tape.scaled[0] == 1:
+    if tape.scaled_from[0] >= 0:
         copy = reshaped(gradient.rows[: count * units], (count, units))
         normalise_steps(rows, sequences, exponent, copy)
         rows = copy

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..contract import UNFINISHED
 from ..precision import real
 from .calls import call, of_network
 
@@ -160,11 +161,15 @@ def launch(networks, bodies, setting, chunk):
     networks : int
     bodies : array of int
         Addresses of the compiled sweeps (`calls.address`). A network goes through all of them
-        before the next one starts: what one leaves for the next is still in the cache.
+        before the next one starts: what one leaves for the next is still in the cache. 0 in the
+        place of `forward_scaled`, which is not compiled yet: a network that needs it stops there.
     setting : Setting
     chunk : Chunk
     """
     for k in range(networks):
         network = of_network(k, 0, networks, chunk)
         for body in bodies:
-            call(body, setting, network)
+            if body != 0:
+                call(body, setting, network)
+            elif network.tape.largest_exponent[0] == UNFINISHED:
+                break

@@ -96,7 +96,7 @@ def spectral_norm(matrix, exponent):
 
 
 def run(networks, setting, chunk):
-    """Run the sweeps that are bound to `first`, ..., `sixth` for all networks of a chunk.
+    """Run the sweeps that are bound to `first`, ..., `seventh` for all networks of a chunk.
 
     A block takes one network after the other through all of them, so that one tape for each block
     is enough.
@@ -115,15 +115,17 @@ def run(networks, setting, chunk):
         cuda.syncthreads()
         sixth(setting, network)
         cuda.syncthreads()
+        seventh(setting, network)
+        cuda.syncthreads()
 
 
 def nothing(setting, network):
     """In the place of a sweep that is not wanted."""
 
 
-first = second = third = fourth = fifth = sixth = nothing
+first = second = third = fourth = fifth = sixth = seventh = nothing
 
-PLACES = ("first", "second", "third", "fourth", "fifth", "sixth")
+PLACES = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
 
 PRIMITIVES = {
     function.__name__: function
