@@ -38,10 +38,14 @@ def forward(setting, network):
     in_range, mixed = starts_in_range(tape.state[0], tape.exponent[0], size), 0
     first = steps if in_range else 0
     for t in range(first):
-        which = min(t, last)
-        advance(t, W_transposed[which], ensemble.b[which], setting, tape)
-        z, new, exponent = tape.net[t, :recurrent], tape.state[t + 1], tape.exponent[t + 1]
-        in_range, found = check_range(z, new, exponent, size, setting.scaling.kink)
+        which, s, new = min(t, last), tape.state[t], tape.state[t + 1]
+        z, dz, ds = tape.net[t], tape.dz[t], tape.ds[t]
+        complete_net(t, W_transposed[which], ensemble.b[which], setting.wiring, tape)
+        apply_cell(setting.activation, z, s, setting.parameters, new, dz, ds)
+        add_skip(s, setting.skip, setting.branch, new, dz, ds)
+        barrier()
+        exponent, kink = tape.exponent[t + 1], setting.scaling.kink
+        in_range, found = check_range(z[:recurrent], new, exponent, size, kink)
         mixed = max(mixed, found)
         if not in_range:
             first = t + 1
@@ -52,17 +56,9 @@ def forward(setting, network):
     tape.end[0] = magnitude(tape.state[-1])
 
 
-def advance(t, W_transposed, b, setting, tape):
-    """One step of all sequences, at their true scale."""
-    complete_net(t, W_transposed, b, setting, tape)
-    evaluate(t, setting, tape)
-    skip_past(t, setting, tape)
-    barrier()
-
-
-def complete_net(t, W_transposed, b, setting, tape):
+def complete_net(t, W_transposed, b, wiring, tape):
     """Add W h to the terms; with a norm, normalise them before input terms and biases are added."""
-    wiring, net = setting.wiring, tape.net[t]
+    net = tape.net[t]
     add_recurrent_terms(t, W_transposed, tape.state[t, 0], net)
     if wiring.norm != 0:
         normalise_terms(t, W_transposed.shape[0], wiring, tape)
@@ -163,20 +159,6 @@ def add_input_terms(wiring, net):
             target[i] = keep * target[i] + source[i]
 
 
-def evaluate(t, setting, tape):
-    """The cell's equations and their linearisation, from complete pre-activations."""
-    z, s, new = tape.net[t], tape.state[t], tape.state[t + 1]
-    apply_cell(setting.activation, z, s, setting.parameters, new, tape.dz[t], tape.ds[t])
-
-
-def skip_past(t, setting, tape):
-    """Add the skip connection, if there is one."""
-    skip, branch = setting.skip, setting.branch
-    if skip != real(0.0) or branch != real(1.0):
-        s, new = tape.state[t], tape.state[t + 1]
-        add_skip(s, skip, branch, new, tape.dz[t], tape.ds[t])
-
-
 def apply_equations(z, s, parameters, out, dz, ds):
     """The cell's equations and their derivatives, for all units.
 
@@ -191,12 +173,14 @@ def apply_equations(z, s, parameters, out, dz, ds):
 
 
 def apply_cell(case, z, s, parameters, out, dz, ds):
-    """Apply the equations of one activation; `specialise.switch` puts the choice here."""
+    """The cell's equations and their derivatives; `specialise.switch` puts the activation here."""
     apply_equations(z, s, parameters, out, dz, ds)
 
 
 def add_skip(s, skip, branch, out, dz, ds):
     """Turn f into skip h + branch f for slot 0, and its derivatives with it."""
+    if skip == real(0.0) and branch == real(1.0):
+        return
     scale(out[0], branch)
     scale(dz[0], branch)
     scale(ds[0], branch)

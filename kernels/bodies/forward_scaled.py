@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from ..collective import magnitude
 from ..targets.cpu import barrier, flat, hold, lanes, largest_integer
-from .forward import complete_net, evaluate, skip_past
+from .forward import add_skip, apply_cell, complete_net
 from .scales import (
     divide_state,
     enter_scale,
@@ -72,18 +72,19 @@ def run_scaled(first, size, setting, network):
         b = ensemble.b[which]
         found = match_scales(tape.net[t], z, b, s, exponent, size, wiring, scaling)
         mixed = max(mixed, found)
-        complete_net(t, W_transposed[which], b, setting, tape)
+        complete_net(t, W_transposed[which], b, wiring, tape)
         for c in range(exponent.size):
             following[c] = exponent[c]
         scaled = scaling.homogeneous == 0 and off_scale(exponent)
         if scaled:
             found = enter_scale(z, s, exponent, size, wiring.norm, scaling)
             mixed = max(mixed, found)
-        evaluate(t, setting, tape)
+        dz, ds = tape.dz[t], tape.ds[t]
+        apply_cell(setting.activation, tape.net[t], s, setting.parameters, new, dz, ds)
         if scaled:
-            dz, ds = tape.dz[t, :, :recurrent], tape.ds[t]
-            leave_scale(s, new, dz, ds, exponent, following, size, wiring.norm, setting.skip)
-        skip_past(t, setting, tape)
+            own, norm, skip = dz[:, :recurrent], wiring.norm, setting.skip
+            leave_scale(s, new, own, ds, exponent, following, size, norm, skip)
+        add_skip(s, setting.skip, setting.branch, new, dz, ds)
         found = normalise_states(z, new, following, size, scaling.kink)
         mixed = max(mixed, found)
         barrier()
