@@ -128,7 +128,9 @@ def cell_sweep(body: Callable[..., None], cell: str, precision: str) -> Callable
     ]
     suffix = f"{cell}_{precision}"
     choice = switch(cases, 6, suffix)
-    return specialise(body, suffix, called_from="loop", apply_cell=choice, **formats)
+    return specialise(
+        body, suffix, called_from="loop", shared=precision, apply_cell=choice, **formats
+    )
 
 
 def linear_sweep(body: Callable[..., None], precision: str) -> Callable[..., None]:
@@ -160,4 +162,4 @@ def prepare_kernel(name: str, precision: str) -> Callable[..., None]:
 @cache
 def log_norms_kernel() -> Callable[..., None]:
     """`logarithms.log_norms` for squares of either precision."""
-    return specialise(log_norms, "float64", **FORMATS["float64"])
+    return specialise(log_norms, "float64", **BINDINGS["float64"])

@@ -12,6 +12,7 @@ import dis
 import threading
 import types
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Literal
 
 import numba
@@ -71,6 +72,10 @@ CALLER_FLAGS: dict[Caller, dict[str, Any]] = {
 """By who calls a function: Python; a compiled loop, by its address; other kernels, which take it in
 when they are compiled. The wrappers by which Python and C call a function take time to compile."""
 
+OF_CELLS = ("apply_cell", "apply_equations", "step", "linearise", "phi")
+"""Names whose meaning differs between architectures. A function that reads none of them, nor calls
+one that does, is compiled once for all."""
+
 _compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
 _building = threading.RLock()
 """Threads that start together must not each build, and then compile, a kernel of their own."""
@@ -97,6 +102,7 @@ def specialise(
     suffix: str,
     called_from: Caller = "python",
     compiler: Compiler = for_cpu,
+    shared: str = "",
     **bindings: Any,
 ) -> Callable[..., Any]:
     """Compile `function` with module-level names replaced by `bindings`, in all that it calls.
@@ -112,6 +118,8 @@ def specialise(
         What Python or a loop calls is kept on disk (`cache`); see `CALLER_FLAGS`.
     compiler
         For another target than the CPU.
+    shared
+        The suffix of functions that depend on none of `OF_CELLS`; default `suffix`.
     **bindings
         Values of global names; a kernel function given as value is specialised too.
 
@@ -123,7 +131,7 @@ def specialise(
     key = (function, suffix, called_from, compiler)
     with _building:
         if key not in _compiled:
-            rebuilt = _rebuild(function, suffix, compiler, bindings)
+            rebuilt = _rebuild(function, suffix, compiler, shared or suffix, bindings)
             _compiled[key] = compiler(rebuilt, function, called_from)
         return _compiled[key]
 
@@ -143,18 +151,38 @@ def _flags(function: Callable[..., Any], caller: Caller) -> dict[str, Any]:
 
 
 def _rebuild(
-    function: Callable[..., Any], suffix: str, compiler: Compiler, bindings: dict[str, Any]
+    function: Callable[..., Any],
+    suffix: str,
+    compiler: Compiler,
+    shared: str,
+    bindings: dict[str, Any],
 ) -> types.FunctionType:
     scope = dict(function.__globals__)
     for name in _globals_of(function) & (set(scope) | set(bindings)):
         value = bindings.get(name, scope.get(name))
-        if isinstance(value, types.FunctionType) and value.__module__.startswith(PACKAGE):
-            value = specialise(value, suffix, "kernels", compiler, **bindings)
+        if _is_source(value):
+            own = suffix if name in OF_CELLS or _depends_on_cell(value) else shared
+            value = specialise(value, own, "kernels", compiler, shared, **bindings)
         scope[name] = value
     name = f"{function.__name__}_{suffix}"
     rebuilt = types.FunctionType(function.__code__, scope, name, function.__defaults__)
     rebuilt.__module__, rebuilt.__qualname__ = function.__module__, name
     return rebuilt
+
+
+def _is_source(value: Any) -> bool:
+    """Whether a global is a function of the kernels, in plain Python."""
+    return isinstance(value, types.FunctionType) and value.__module__.startswith(PACKAGE)
+
+
+@cache
+def _depends_on_cell(function: Callable[..., Any]) -> bool:
+    """Whether a function reads one of `OF_CELLS`, or calls one that does."""
+    names = _globals_of(function)
+    called = (function.__globals__.get(name) for name in names)
+    return bool(names & set(OF_CELLS)) or any(
+        _depends_on_cell(value) for value in called if _is_source(value)
+    )
 
 
 def _globals_of(function: Callable[..., Any]) -> set[str]:

@@ -35,7 +35,7 @@ def probe() -> None:
     """Measure a bit of everything and print what was compiled or loaded, as JSON."""
     from numba.core.dispatcher import Dispatcher
 
-    from gradhorizon.engine import NetworkSpec, measure
+    from gradhorizon.engine import NetworkSpec, measure, sample
     from gradhorizon.engine.products import PRODUCTS
     from gradhorizon.engine.spec import CHOICES
 
@@ -61,6 +61,11 @@ def probe() -> None:
                 doing = f"{text}, {product}, {precision}"
                 spec = NetworkSpec(hidden_size=4, precision=precision, **fields)
                 measure(spec, networks=1, steps=4, products=(product,))
+        for cell in CHOICES["cell"]:
+            doing = f"cell {cell}, a tiny state, {precision}"
+            ensemble = sample(NetworkSpec(cell=cell, hidden_size=4, precision=precision), 1, 4)
+            ensemble["initial_state"] *= 1e-40
+            measure(ensemble)
     print(json.dumps(rows))
 
 
