@@ -75,14 +75,15 @@ def setting_of(spec: NetworkSpec, window: Window, wanted: Wanted) -> Setting:
 
 def scaling_of(spec: NetworkSpec) -> Scaling:
     """How the networks behave far from size 1, from values of the cell and its activation."""
-    cell = CELLS[spec.cell]
+    cell, real = CELLS[spec.cell], np.dtype(spec.precision).type
     phi = cell.activations.get(spec.activation)
     gated, order = int(cell.gated), order_of(cell)
     if phi is None:
-        return Scaling(0, 0, 1, gated, order)
+        return Scaling(0, 0, 1, real(1), gated, order)
     origin, flat = phi(np.float64(0))
     homogeneous, kink = (0, 0) if spec.normalization != "none" else homogeneity_of(phi, flat)
-    return Scaling(homogeneous, kink, int(origin == 0), gated, order)
+    slope = max(abs(real(spec.slope)), np.finfo(real).tiny)
+    return Scaling(homogeneous, kink, int(origin == 0), slope, gated, order)
 
 
 @np.errstate(over="ignore")

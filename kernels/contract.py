@@ -132,11 +132,12 @@ class Wiring(NamedTuple):
 class Scaling(NamedTuple):
     """How f, and h' of the cell, behave far from size 1: see `bodies.scales`."""
 
-    homogeneous: int  # 1: f(c z) = c f(z) for every c > 0, so that f is right at any scale
-    kink: int  # sign of the z whose derivative differs from that at 0; 2: both do; 0: neither does
+    homogeneous: int  # 1: no norm, and f(c z) = c f(z) for c > 0, so that f is right at any scale
+    kink: int  # f' at 0 differs from f' of all z > 0: 1, of all z < 0: -1, of both: 2; else 0
     origin: int  # 1: f(0) = 0
+    slope: Any  # f depends on slope z
     gated: int  # 1: gates multiply f and the state
-    order: int  # 2: W h enters h' only as a factor of what vanishes with the state; else 1
+    order: int  # 2: W h only multiplies numbers that vanish with the state (minimal_rnn); else 1
 
 
 class Setting(NamedTuple):

@@ -25,7 +25,7 @@ from ..collective import (
 from ..math import power_of_two
 from ..norms import project
 from ..precision import RESCALE_AT, real
-from ..targets.cpu import add_product, barrier, hold, lanes, section
+from ..targets.cpu import add_product, barrier, hold, lanes, own_magnitude, section, total
 
 
 def adjoint(setting, network):
@@ -166,6 +166,8 @@ def add_loss(gradient, size, cotangent, exponent):
     barrier()  # a lane has other units here than in a loop over all sequences
     for c in range(exponent.size):
         before, low = exponent[c], c * size
+        if before < 0 and total(own_magnitude(gradient, low, size)) == real(0.0):
+            continue
         common = max(before, 0)
         if before != common:
             scale_part(cotangent, low, size, power_of_two(before - common))

@@ -15,8 +15,8 @@ from __future__ import annotations
 from ..collective import magnitude
 from ..targets.cpu import barrier, flat, hold, lanes, largest_integer
 from .forward import add_skip, apply_cell, complete_net
+from .mixed import lost_deviation
 from .scales import (
-    divide_state,
     enter_scale,
     leave_scale,
     match_scales,
@@ -39,8 +39,8 @@ def forward_scaled(setting, network):
     if first < 0:
         return
     size = tape.state.shape[2] // tape.exponent.shape[1]
-    for c in range(tape.exponent.shape[1]):
-        divide_state(tape.state[first], tape.exponent[first], c, size)
+    start, exponent, kink = tape.state[first], tape.exponent[first], setting.scaling.kink
+    lost = normalise_states(tape.net[0, :0], start, exponent, size, kink)
     barrier()
     found = run_scaled(first, size, setting, network)
     exponents = flat(tape.exponent)
@@ -49,7 +49,7 @@ def forward_scaled(setting, network):
         largest = max(largest, exponents[i])
     before = tape.mixed[0]  # read before the barriers of what follows
     tape.largest_exponent[0] = largest_integer(largest)
-    tape.mixed[0] = max(before, largest_integer(found))
+    tape.mixed[0] = max(before, largest_integer(max(lost, found)))
     tape.end[0] = magnitude(tape.state[-1])
 
 
@@ -73,6 +73,9 @@ def run_scaled(first, size, setting, network):
         found = match_scales(tape.net[t], z, b, s, exponent, size, wiring, scaling)
         mixed = max(mixed, found)
         complete_net(t, W_transposed[which], b, wiring, tape)
+        if wiring.norm != 0:
+            found = lost_deviation(tape.gain[t, :recurrent], wiring.norm_scale)
+            mixed = max(mixed, found)
         for c in range(exponent.size):
             following[c] = exponent[c]
         scaled = scaling.homogeneous == 0 and off_scale(exponent)

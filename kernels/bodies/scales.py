@@ -23,7 +23,7 @@ from ..collective import (
 from ..math import power_of_two
 from ..precision import EXPONENT_BIAS, MANTISSA_BITS, MIXED_BELOW, SCALE_LIMIT, real
 from ..targets.cpu import barrier, lanes, largest_integer
-from .mixed import any_zero, lost_signs, off_asymptote
+from .mixed import any_zero, count_zeros, lost_signs, off_asymptote, off_origin
 
 
 def off_scale(exponent):
@@ -68,7 +68,10 @@ def match_scales(net, terms, b, s, exponent, size, wiring, scaling):
             alive = magnitude_of_part(s, low, size) > real(0.0)
             if scaling.kink != 0 and k < -MIXED_BELOW and alive:
                 mixed = max(mixed, any_zero(terms, low, size))
+            zeros = count_zeros(s, low, size)
             scale_part(s, low, size, power_of_two(k))
+            if scaling.kink != 0 and count_zeros(s, low, size) > zeros:
+                mixed = 1
             exponent[c] = 0
         elif k < 0 and scaling.gated == 1:  # biases and inputs of gates
             scale_part(terms, low, size, power_of_two(-clip_exponent(k)))
@@ -78,14 +81,18 @@ def match_scales(net, terms, b, s, exponent, size, wiring, scaling):
 def others_act(net, b, low, size, wiring, origin):
     """Whether a state of zero would be moved: by inputs, by biases, or by f(0).
 
-    Terms of gates do not. Without a norm, biases are among the terms.
+    Terms of gates do not; with a norm, inputs of gates are counted as well. Without one, biases are
+    among the terms.
     """
     found = real(origin == 0)
     if wiring.norm != 0:
-        return found + magnitude_of_part(net, low, size) + magnitude(b) > real(0.0)
+        found += magnitude_of_part(net, low, size)
     for p in range(wiring.driving_row.size):
         row = wiring.driving_row[p]
-        found += magnitude_of_part(net[row : row + 1], low, size)
+        if wiring.norm != 0:
+            found += magnitude(b[row])
+        else:
+            found += magnitude_of_part(net[row : row + 1], low, size)
     return found > real(0.0)
 
 
@@ -105,6 +112,8 @@ def enter_scale(z, s, exponent, size, norm, scaling):
         if k > SCALE_LIMIT and norm == 0:
             several = 1 if s.shape[0] > 1 else 0
             mixed = max(mixed, several, off_asymptote(z, k, low, size, scaling))
+        if k < -SCALE_LIMIT and norm == 0 and scaling.gated == 0:
+            mixed = max(mixed, off_origin(z, low, size, scaling))
     return mixed
 
 
@@ -174,8 +183,11 @@ def normalise_states(z, new, exponent, size, kink):
     """Divide the new states by powers of two where they need one; returns whether mixed."""
     mixed = 0
     for c in range(exponent.size):
+        low, zeros = c * size, count_zeros(new, c * size, size)
         total = divide_state(new, exponent, c, size)
-        mixed = max(mixed, lost_signs(z, c * size, size, total, kink))
+        if kink != 0 and count_zeros(new, low, size) > zeros:
+            mixed = 1
+        mixed = max(mixed, lost_signs(z, low, size, total, kink))
     return mixed
 
 

@@ -69,7 +69,8 @@ def gradient_of_W(sequences, setting, network):
     else:
         copy_states(tape.state[first:steps, 0], sequences, rows)
         barrier()
-    if tape.scaled_from[0] >= 0:
+    apart = tape.state.shape[1] > 1 and not moderate(flat(rows))  # h may be far below its cell
+    if apart or tape.scaled_from[0] >= 0:
         copy = reshaped(gradient.rows[: count * units], (count, units))
         normalise_steps(rows, sequences, exponent, copy)
         rows = copy

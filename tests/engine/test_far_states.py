@@ -40,6 +40,17 @@ DECAYING: dict[str, dict[str, Any]] = {
     "minimal_rnn": {"cell": "minimal_rnn", "gate_bias": {"update": -2.0}},
     "gru": {"cell": "gru", "gate_bias": {"update": -3.0}, "weight_scale": 0.1},
     "lstm": {"cell": "lstm", "gate_bias": {"forget": -2.0, "input": 1.0}, "weight_scale": 0.1},
+    "minimal_rnn, layer": {
+        "cell": "minimal_rnn",
+        "normalization": "layer",
+        "gate_bias": {"update": -2.0},
+    },
+    "gru, layer": {
+        "cell": "gru",
+        "normalization": "layer",
+        "gate_bias": {"update": -3.0},
+        "weight_scale": 1e-4,
+    },
 }
 """Networks whose states leave the range of float32 by themselves."""
 
@@ -137,3 +148,70 @@ def test_negative_numbers_may_be_lost_beside_others(activation: str) -> None:
     below = 0.5 if activation == "relu" else 0.505
     assert (np.isclose(slopes, 1.0) | np.isclose(slopes, below)).all()
     assert {round(float(s), 3) for s in slopes.values.ravel()} == {1.0, below}
+
+
+@pytest.mark.parametrize("output", [-40.0, -55.0])
+def test_h_far_below_the_cell(output: float) -> None:
+    """An LSTM whose output gate is shut: h is e^-55, and its square no number of float32."""
+    assert_equals_reference(
+        {"cell": "lstm", "gate_bias": {"output": output}}, 20, inputs="gaussian"
+    )
+
+
+def test_losses_of_zero_add_nothing() -> None:
+    """A readout that is 0 but at the last step: the gradient of loss="last", however small."""
+    spec = NetworkSpec(hidden_size=4, weight_scale=0.1, precision="float32")
+    every = sample(spec, 3, 60, burn_in=0, loss="every")
+    every["readout_gradient"][:, :, :-1] = 0.0
+    last = sample(spec, 3, 60, burn_in=0)
+    last["readout_gradient"].values[:] = every["readout_gradient"].values[:, :, -1]
+    data, want = measure(every), measure(last)
+    np.testing.assert_array_equal(data.status, STATUS["ok"])
+    np.testing.assert_array_equal(data.log_gradient, want.log_gradient)
+
+
+SAID: dict[str, tuple[dict[str, Any], float, int, str]] = {
+    "inputs, W = 0": (
+        {"normalization": "layer", "weight_scale": 0.0, "skip": 1.5},
+        1.0,
+        200,
+        "gaussian",
+    ),
+    "equal sequences": (
+        {"normalization": "batch", "batch_size": 4, "skip": 1.0},
+        LARGE,
+        10,
+        "zero",
+    ),
+    "small slope": ({"branch": 1e20, "slope": 2e-20}, 1e20, 8, "zero"),
+    "large slope": ({"slope": 2.0**61, "skip": 0.5, "branch": 1e-30}, SMALL, 4, "zero"),
+}
+"""Fields, size of the initial state, steps, inputs of networks that no power of two serves."""
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_states_that_no_power_of_two_serves_are_said(name: str) -> None:
+    """Variances of a norm that cannot be squared, and f that is neither linear nor constant."""
+    fields, start, steps, inputs = SAID[name]
+    spec = NetworkSpec(hidden_size=4, precision="float32", **fields)
+    ensemble = sample(spec, 3, steps, burn_in=0, inputs=inputs)
+    if name == "equal sequences":
+        ensemble["initial_state"][:] = 1.0
+    ensemble["initial_state"] *= np.float32(start)
+    np.testing.assert_array_equal(measure(ensemble).status, STATUS["mixed_scales"])
+
+
+@pytest.mark.parametrize("step", [86, 97, 105])
+def test_a_unit_that_a_pulse_makes_zero_is_said(step: int) -> None:
+    """relu, W = 0.5: beside a pulse to the first unit, 2^-66 of the second is lost, or is not."""
+    spec = NetworkSpec(hidden_size=2, activation="relu", precision="float32")
+    ensemble = sample(spec, 1, step + 1, burn_in=0)
+    ensemble["W"][:], ensemble["U"][:] = 0.5 * np.eye(2), np.eye(2)
+    ensemble["input"][:], ensemble["initial_state"].values[0, 0] = 0.0, [1.0, 2.0**-66]
+    ensemble["input"].values[0, 0, step, 0] = 1.0
+    data = measure(ensemble, products=("gradient", "weights"))
+    if data.status.item() == STATUS["ok"]:
+        want = reference._weights(reference.Passage(reference.networks(ensemble)[0]))["log_grad_b"]
+        np.testing.assert_allclose(data.log_grad_b[0], want, atol=1e-4)
+    else:
+        assert data.status.item() == STATUS["mixed_scales"]
