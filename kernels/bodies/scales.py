@@ -65,13 +65,12 @@ def match_scales(net, terms, b, s, exponent, size, wiring, scaling):
             smooth = scaling.homogeneous == 1 and scaling.kink == 0
             scale_part(terms, low, size, power_of_two(-k) if smooth else bounded_power(-k))
         elif k < 0 and others_act(net, b, low, size, wiring, scaling.origin):
-            alive = magnitude_of_part(s, low, size) > real(0.0)
-            if scaling.kink != 0 and k < -MIXED_BELOW and alive:
-                mixed = max(mixed, any_zero(terms, low, size))
             zeros = count_zeros(s, low, size)
             scale_part(s, low, size, power_of_two(k))
-            if scaling.kink != 0 and count_zeros(s, low, size) > zeros:
-                mixed = 1
+            # the sign of a net is lost where it has no other term; h may be too small for its W
+            lost = k < -MIXED_BELOW and zeros < real(s.shape[0] * size)
+            if scaling.kink != 0 and (lost or count_zeros(s, low, size) > zeros):
+                mixed = max(mixed, any_zero(terms, low, size))
             exponent[c] = 0
         elif k < 0 and scaling.gated == 1:  # biases and inputs of gates
             scale_part(terms, low, size, power_of_two(-clip_exponent(k)))
