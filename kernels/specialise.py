@@ -13,7 +13,7 @@ import threading
 import types
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numba
 
@@ -170,7 +170,7 @@ def _rebuild(
     return rebuilt
 
 
-def _is_source(value: Any) -> bool:
+def _is_source(value: Any) -> TypeGuard[types.FunctionType]:
     """Whether a global is a function of the kernels, in plain Python."""
     return isinstance(value, types.FunctionType) and value.__module__.startswith(PACKAGE)
 

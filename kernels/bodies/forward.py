@@ -1,8 +1,8 @@
 """The forward sweep of one network: states, and the linearisation of every step.
 
-Here alone the cell's equations are evaluated. The backward and the tangent sweeps are linear and
-run on the coefficients dz, ds that this sweep leaves on the tape. A cell is applied to all units
-of all sequences in one loop.
+Here, and in `forward_scaled`, the cell's equations are evaluated. The backward and the tangent
+sweeps are linear and run on the coefficients dz, ds that these leave on the tape. A cell is applied
+to all units of all sequences in one loop.
 
 A state that leaves the safe range of its number format ends this sweep: `forward_scaled` takes the
 steps from there on.

@@ -3,9 +3,9 @@
 A group's state is kept as h 2^k. For |k| up to `SCALE_LIMIT` the cell is evaluated at its true
 scale. Beyond, recurrent terms and state enter at 2^+-SCALE_LIMIT times the stored numbers. That is
 right to rounding as long as every f is at its asymptote there: homogeneous of degree one, or
-constant, in which case f keeps its true size (`leave_scale`). A tiny f is linear; where biases,
-inputs or f(0) act beside a tiny state, the step is done at the true scale. An f that is homogeneous
-everywhere is evaluated at the stored scale.
+constant, in which case f keeps its true size (`leave_scale`). f is linear where its argument is
+tiny; where biases, inputs or f(0) act beside a tiny state, the step is done at the true scale. An f
+that is homogeneous everywhere is evaluated at the stored scale.
 
 Units of one group share its power of two; where that is wrong, functions of `mixed` say so.
 """
@@ -54,9 +54,10 @@ def starts_in_range(state, exponent, size):
 
 
 def match_scales(net, terms, b, s, exponent, size, wiring, scaling):
-    """Bring the state and the terms that meet W h to one scale; returns whether units are mixed.
+    """Bring the state s and the other terms of a step to one scale, in place, before W h is added.
 
-    `terms`: the rows of `net` that W h is added to.
+    `terms`: the rows of `net` that W h is added to. Where the step is done at the true scale, the
+    exponent of the state becomes 0. Returns whether units are mixed.
     """
     mixed = 0
     for c in range(exponent.size):
